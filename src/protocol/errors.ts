@@ -1,0 +1,76 @@
+/** Every code that a caller of threadkeeper can meet. The set is closed: an agent can act on each. */
+export type ErrorCode =
+  | 'thread_not_found'
+  | 'invalid_request'
+  | 'conflict'
+  | 'unsupported'
+  | 'read_only'
+  | 'resource_exhausted'
+  | 'internal';
+
+/**
+ * The one error that crosses floors. `message` says what is wrong and never holds a thread's text; `hint` says what
+ * to do next.
+ */
+export class ThreadkeeperError extends Error {
+  override readonly name = 'ThreadkeeperError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly hint: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+export const threadNotFound = (threadId: string, hint = 'Find thread ids with list_threads.'): ThreadkeeperError =>
+  new ThreadkeeperError('thread_not_found', `thread ${threadId} not found`, hint);
+
+export const invalidRequest = (message: string, hint: string): ThreadkeeperError =>
+  new ThreadkeeperError('invalid_request', message, hint);
+
+export const conflict = (message: string, hint: string, cause?: unknown): ThreadkeeperError =>
+  new ThreadkeeperError('conflict', message, hint, { cause });
+
+export const unsupported = (message: string, hint: string): ThreadkeeperError =>
+  new ThreadkeeperError('unsupported', message, hint);
+
+export const readOnly = (message: string, hint: string): ThreadkeeperError =>
+  new ThreadkeeperError('read_only', message, hint);
+
+export const internalError = (message: string, hint: string, cause?: unknown): ThreadkeeperError =>
+  new ThreadkeeperError('internal', message, hint, { cause });
+
+/** The `code` of a Node system error (`ENOENT`, `EACCES`…), or undefined. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+const READ_ONLY_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
+const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE']);
+
+/** Turns a failed write into the error a caller can act on; an error of ours passes through. */
+export function writeFailure(what: string, error: unknown): ThreadkeeperError {
+  if (error instanceof ThreadkeeperError) return error;
+  const code = systemErrorCode(error) ?? 'unknown error';
+  if (READ_ONLY_CODES.has(code)) {
+    return new ThreadkeeperError(
+      'read_only',
+      `${what}: the home is not writable (${code})`,
+      'Nothing was changed. Check the permissions of the home folder.',
+      { cause: error },
+    );
+  }
+  if (EXHAUSTED_CODES.has(code)) {
+    return new ThreadkeeperError(
+      'resource_exhausted',
+      `${what}: the system is out of room (${code})`,
+      'Nothing was acknowledged. Free some space or file handles, then call again.',
+      { cause: error },
+    );
+  }
+  return internalError(`${what} failed (${code})`, 'See the server log; calling again is safe.', error);
+}

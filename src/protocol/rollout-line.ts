@@ -1,0 +1,32 @@
+import { asNumber, asObject, asString, type JsonObject, parseJson } from './json.js';
+
+/**
+ * One line of a rollout: `{timestamp, ordinal?, type, payload, metadata?}` (docs/codex-home.md, Lines).
+ * `type` is kept as text: a type that this version does not know is no error.
+ */
+export interface RolloutLine {
+  /** As written; normally UTC with three fractional digits, other forms exist. */
+  readonly timestamp: string;
+  /** Only in paginated rollouts. */
+  readonly ordinal: number | undefined;
+  readonly type: string;
+  readonly payload: JsonObject;
+}
+
+/** The line in `text`, or undefined when it is not an object with a timestamp, a type and an object payload. */
+export function parseRolloutLine(text: string): RolloutLine | undefined {
+  const value = asObject(parseJson(text));
+  const timestamp = asString(value?.['timestamp']);
+  const type = asString(value?.['type']);
+  const payload = asObject(value?.['payload']);
+  if (timestamp === undefined || type === undefined || payload === undefined) return undefined;
+  return { timestamp, ordinal: asNumber(value?.['ordinal']), type, payload };
+}
+
+/** Milliseconds since the epoch of a rollout time: RFC 3339, or `YYYY-MM-DDThh-mm-ss` read as UTC; else undefined. */
+export function parseRolloutTime(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const old = /^(\d{4}-\d{2}-\d{2}T)(\d{2})-(\d{2})-(\d{2})$/.exec(text);
+  const time = Date.parse(old ? `${old[1]}${old[2]}:${old[3]}:${old[4]}Z` : text);
+  return Number.isNaN(time) ? undefined : time;
+}
