@@ -1,0 +1,28 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { conflict } from '../protocol/errors.js';
+import { flockNow } from './flock.js';
+
+const RETRY_MS = 10;
+
+/**
+ * Runs `action` while holding an exclusive lock on `lockFile`, which is made when missing and left in place.
+ * Waits up to `waitMs` for another holder; then throws `conflict`.
+ */
+export async function withFileLock<T>(lockFile: string, action: () => T, waitMs = 5000): Promise<T> {
+  mkdirSync(path.dirname(lockFile), { recursive: true });
+  const fd = openSync(lockFile, 'a+', 0o644);
+  try {
+    const deadline = Date.now() + waitMs;
+    while (!flockNow(fd, 'exclusive')) {
+      if (Date.now() > deadline) {
+        throw conflict(`${path.basename(lockFile)} is held by another process`, 'Try again in a moment.');
+      }
+      await sleep(RETRY_MS);
+    }
+    return action();
+  } finally {
+    closeSync(fd);
+  }
+}

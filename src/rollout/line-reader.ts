@@ -1,0 +1,147 @@
+import { isUtf8 } from 'node:buffer';
+import type { RolloutBytes } from './rollout-bytes.js';
+
+/**
+ * One line of a rollout as bytes. `bytes` is only valid until the next line is asked for, and holds the beginning of
+ * the line alone when the line is longer than the reader keeps (`isCut`).
+ */
+export interface RawLine {
+  /** Where the line begins in the uncompressed file. */
+  readonly offset: number;
+  /** Bytes of the line without its newline. */
+  readonly length: number;
+  readonly bytes: Buffer;
+  readonly isCut: boolean;
+  /** False for a last line without a newline: it may still be in the writing. */
+  readonly isTerminated: boolean;
+}
+
+/** Lines longer than this are given cut: 8 MiB is far over any line that is not an inline image. */
+export const MAX_LINE_BYTES = 8 * 1024 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+const CUT_LINE_BYTES = 64 * 1024;
+const NEWLINE = 0x0a;
+
+interface ReadOptions {
+  readonly start?: number;
+  /** Exclusive; the end of the file by default. */
+  readonly end?: number;
+  readonly maxLineBytes?: number;
+  readonly chunkBytes?: number;
+}
+
+/** The lines from `start` (a line's beginning) to `end`, oldest first, with bounded memory. Blank lines are given too. */
+export function* readLines(source: RolloutBytes, options: ReadOptions = {}): Generator<RawLine> {
+  const { start = 0, end = source.size, maxLineBytes = MAX_LINE_BYTES, chunkBytes = CHUNK_BYTES } = options;
+  const chunk = Buffer.allocUnsafe(chunkBytes);
+  let position = start;
+  let lineStart = start;
+  let lineLength = 0;
+  let kept: Buffer[] = [];
+  let keptBytes = 0;
+  const keep = (piece: Buffer) => {
+    lineLength += piece.length;
+    if (lineLength > maxLineBytes) {
+      if (keptBytes > CUT_LINE_BYTES) kept = [Buffer.concat(kept).subarray(0, CUT_LINE_BYTES)];
+      keptBytes = Math.min(keptBytes, CUT_LINE_BYTES);
+      if (keptBytes >= CUT_LINE_BYTES) return;
+    }
+    kept.push(Buffer.from(piece));
+    keptBytes += piece.length;
+  };
+  const line = (tail: Buffer, isTerminated: boolean): RawLine => {
+    if (kept.length > 0) keep(tail);
+    else lineLength = tail.length;
+    const whole = kept.length === 0 ? tail : kept.length === 1 && kept[0] ? kept[0] : Buffer.concat(kept);
+    const isCut = lineLength > maxLineBytes;
+    const bytes = isCut ? whole.subarray(0, CUT_LINE_BYTES) : whole;
+    const result = { offset: lineStart, length: lineLength, bytes, isCut, isTerminated };
+    lineStart += lineLength + 1;
+    lineLength = 0;
+    kept = [];
+    keptBytes = 0;
+    return result;
+  };
+  while (position < end) {
+    const count = source.read(chunk, position, Math.min(chunkBytes, end - position));
+    if (count === 0) break;
+    position += count;
+    const bytes = chunk.subarray(0, count);
+    let from = 0;
+    for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
+      yield line(bytes.subarray(from, at), true);
+      from = at + 1;
+    }
+    if (from < count) keep(bytes.subarray(from));
+  }
+  if (lineLength > 0) yield line(Buffer.alloc(0), false);
+}
+
+/** The lines that begin before `end`, newest first, reading backwards with bounded memory. */
+export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = {}): Generator<RawLine> {
+  const { start = 0, end = source.size, maxLineBytes = MAX_LINE_BYTES, chunkBytes = CHUNK_BYTES } = options;
+  let lineEnd = end;
+  let isTerminated = false;
+  let position = end;
+  /** Pieces of the line whose beginning has not been met yet, the earliest first. */
+  let pieces: Buffer[] = [];
+  let pending = 0;
+  const prepend = (piece: Buffer) => {
+    pending += piece.length;
+    // Of a line that is too long only its beginning matters, and that is met last: keep two pieces at most.
+    if (pending > maxLineBytes) pieces = pieces.slice(0, 1);
+    pieces.unshift(piece);
+  };
+  const line = (offset: number, piece: Buffer): RawLine => {
+    prepend(piece);
+    const length = lineEnd - offset;
+    const isCut = length > maxLineBytes;
+    const whole = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+    const result = { offset, length, bytes: isCut ? whole.subarray(0, CUT_LINE_BYTES) : whole, isCut, isTerminated };
+    pieces = [];
+    pending = 0;
+    lineEnd = offset - 1;
+    isTerminated = true;
+    return result;
+  };
+  while (position > start) {
+    const length = Math.min(chunkBytes, position - start);
+    const bytes = Buffer.allocUnsafe(length);
+    if (source.read(bytes, position - length, length) < length) throw new Error('the rollout was cut while it was read');
+    const chunkStart = position - length;
+    let to = length;
+    for (let at = bytes.lastIndexOf(NEWLINE, to - 1); at !== -1; at = to > 0 ? bytes.lastIndexOf(NEWLINE, to - 1) : -1) {
+      const offset = chunkStart + at + 1;
+      // The newline that ends the file (or the range) ends a line; nothing comes after it.
+      if (offset === end && lineEnd === end && !isTerminated) {
+        lineEnd = end - 1;
+        isTerminated = true;
+      } else {
+        yield line(offset, bytes.subarray(at + 1, to));
+      }
+      to = at;
+      if (to === 0) break;
+    }
+    if (to > 0) prepend(bytes.subarray(0, to));
+    position = chunkStart;
+  }
+  if (lineEnd > start || pieces.length > 0) yield line(start, Buffer.alloc(0));
+}
+
+/** The line's text; invalid UTF-8 becomes U+FFFD. A carriage return at the end is dropped. */
+export function lineText(line: RawLine): string {
+  return line.bytes.toString('utf8').trimEnd();
+}
+
+/** The first characters of a line, enough to see its type without parsing it. */
+export function linePrefix(line: RawLine, length = 200): string {
+  return line.bytes.toString('latin1', 0, Math.min(length, line.bytes.length));
+}
+
+export function isBlank(line: RawLine): boolean {
+  return line.length < 16 && lineText(line) === '';
+}
+
+export function hasInvalidUtf8(line: RawLine): boolean {
+  return !line.isCut && !isUtf8(line.bytes);
+}

@@ -1,0 +1,96 @@
+import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { systemErrorCode } from '../protocol/errors.js';
+import { asThreadId, type ThreadId } from '../protocol/ids.js';
+import { asObject, asString, parseJson } from '../protocol/json.js';
+import { withFileLock } from './file-lock.js';
+import { lineText, readLines } from './line-reader.js';
+import { openPlain } from './rollout-bytes.js';
+import type { RolloutHome } from './rollout-home.js';
+
+/**
+ * `session_index.jsonl`: the names of threads, append-only, shared with Codex (docs/codex-home.md, Name index).
+ * The latest line of an id wins; an empty name means that the name was cleared.
+ */
+export class NameIndex {
+  readonly #home: RolloutHome;
+  #names = new Map<ThreadId, string>();
+  /** How far the file has been read, and which file that was. */
+  #read = { ino: -1, offset: 0, mtimeMs: 0 };
+  /** Changes whenever a name may have. */
+  generation = 0;
+
+  constructor(home: RolloutHome) {
+    this.#home = home;
+  }
+
+  /** The newest name of a thread, or undefined when it has none or it was cleared. */
+  nameOf(threadId: ThreadId): string | undefined {
+    this.#refresh();
+    return this.#names.get(threadId) || undefined;
+  }
+
+  /** True when the index has a line for the thread, a cleared one included. */
+  has(threadId: ThreadId): boolean {
+    this.#refresh();
+    return this.#names.has(threadId);
+  }
+
+  /** All current names by thread. */
+  entries(): ReadonlyMap<ThreadId, string> {
+    this.#refresh();
+    return this.#names;
+  }
+
+  /** Appends one line under Codex's lock; '' clears. The index is not synced to disk, as in Codex. */
+  async append(threadId: ThreadId, name: string): Promise<void> {
+    const line = JSON.stringify({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
+    await withFileLock(this.#home.nameIndexLock, () => {
+      const fd = openSync(this.#home.nameIndex, 'a+', 0o644);
+      try {
+        // A line cut by a crash must not swallow ours.
+        const { size } = statSync(this.#home.nameIndex);
+        const last = Buffer.alloc(1);
+        const needsNewline = size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
+        writeSync(fd, `${needsNewline ? '\n' : ''}${line}\n`);
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  #refresh(): void {
+    let stat: { ino: number; size: number; mtimeMs: number };
+    try {
+      stat = statSync(this.#home.nameIndex);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+      stat = { ino: -1, size: 0, mtimeMs: 0 };
+    }
+    const grew = stat.ino === this.#read.ino && stat.size >= this.#read.offset;
+    if (grew && stat.mtimeMs === this.#read.mtimeMs && stat.size === this.#read.offset) return;
+    if (!grew) this.#names = new Map();
+    const start = grew ? this.#read.offset : 0;
+    const offset = stat.ino === -1 ? 0 : this.#readFrom(start);
+    this.#read = { ino: stat.ino, offset, mtimeMs: stat.mtimeMs };
+    this.generation += 1;
+  }
+
+  /** Reads the terminated lines from `start` on; returns where the next one will begin. */
+  #readFrom(start: number): number {
+    const source = openPlain(this.#home.nameIndex);
+    let offset = start;
+    try {
+      for (const line of readLines(source, { start })) {
+        if (!line.isTerminated) break;
+        offset = line.offset + line.length + 1;
+        const entry = asObject(parseJson(lineText(line)));
+        const id = asThreadId(entry?.['id']);
+        const name = asString(entry?.['thread_name']);
+        if (id && name !== undefined) this.#names.set(id, name.trim());
+      }
+    } finally {
+      source.close();
+    }
+    return offset;
+  }
+}

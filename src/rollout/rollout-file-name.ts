@@ -1,0 +1,32 @@
+import { asThreadId, type ThreadId } from '../protocol/ids.js';
+import { parseRolloutTime } from '../protocol/rollout-line.js';
+
+/** What the name of a rollout file says (docs/codex-home.md, File names). */
+export interface RolloutFileName {
+  readonly threadId: ThreadId;
+  /** The last UUID of the name: the thread id, or after a revert an id of the file's own. */
+  readonly rolloutId: ThreadId;
+  /** `YYYY-MM-DDThh-mm-ss`, the local time of the process that made the file. */
+  readonly stamp: string;
+  /** The stamp read as if it were UTC, as Codex reads it; milliseconds. */
+  readonly createdAt: number;
+  readonly isCompressed: boolean;
+}
+
+const NAME = /^rollout-(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})-([0-9a-f-]{36})(?:_([0-9a-f-]{36}))?\.jsonl(\.zst)?$/i;
+
+/** The parts of a file name, or undefined when it is not the name of a rollout. */
+export function parseRolloutFileName(name: string): RolloutFileName | undefined {
+  const match = NAME.exec(name);
+  const threadId = asThreadId(match?.[2]);
+  const rolloutId = match?.[3] === undefined ? threadId : asThreadId(match[3]);
+  const stamp = match?.[1];
+  const createdAt = parseRolloutTime(stamp);
+  if (!threadId || !rolloutId || !stamp || createdAt === undefined) return undefined;
+  return { threadId, rolloutId, stamp, createdAt, isCompressed: match?.[4] !== undefined };
+}
+
+/** `YYYY/MM/DD` as path segments: the folder under `sessions/` where a rollout of this stamp lives. */
+export function datedFolder(stamp: string): [string, string, string] {
+  return [stamp.slice(0, 4), stamp.slice(5, 7), stamp.slice(8, 10)];
+}

@@ -1,0 +1,81 @@
+import { existsSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { systemErrorCode, unsupported } from '../protocol/errors.js';
+
+/** The folders and files of a Codex home that hold threads (docs/codex-home.md, Layout). */
+export class RolloutHome {
+  /** The home with its own links resolved; everything else is checked against it. */
+  readonly root: string;
+  readonly sessions: string;
+  readonly archived: string;
+  readonly nameIndex: string;
+  readonly nameIndexLock: string;
+  readonly writerLocks: string;
+
+  /** The home as it was named, which may be a link. */
+  readonly #given: string;
+
+  constructor(home: string) {
+    this.#given = path.resolve(home);
+    this.root = realpathOr(this.#given);
+    this.sessions = path.join(this.root, 'sessions');
+    this.archived = path.join(this.root, 'archived_sessions');
+    this.nameIndex = path.join(this.root, 'session_index.jsonl');
+    this.nameIndexLock = `${this.nameIndex}.lock`;
+    this.writerLocks = path.join(this.root, 'thread-writer-locks');
+  }
+
+  get exists(): boolean {
+    return existsSync(this.root);
+  }
+
+  /** True when the path, with all links resolved, is below the home. A path that does not exist is judged as it is written. */
+  contains(file: string): boolean {
+    return isBelow(this.root, realpathOr(path.resolve(file)));
+  }
+
+  /**
+   * A path from a row, as a path below `root`; undefined when it lies elsewhere (a copied home, a link that leaves).
+   * The verbatim prefix of Windows is dropped.
+   */
+  localPath(stored: string): string | undefined {
+    const file = stored.replace(/^\\\\\?\\(UNC\\)?/, (_, unc?: string) => (unc ? '\\\\' : ''));
+    if (isBelow(this.root, file)) return file;
+    if (isBelow(this.#given, file)) return path.join(this.root, path.relative(this.#given, file));
+    const real = realpathOr(path.resolve(file));
+    return isBelow(this.root, real) ? real : undefined;
+  }
+
+  /** True when the path lies below `archived_sessions/`. */
+  isArchivedPath(file: string): boolean {
+    return isBelow(this.archived, file);
+  }
+
+  /** Throws `unsupported` when one of the two rollout folders is a link that leaves the home. */
+  assertFoldersStayInside(): void {
+    for (const folder of [this.sessions, this.archived]) {
+      if (!this.contains(folder)) {
+        throw unsupported(
+          `${path.basename(folder)}/ of the home is a link that leaves the home`,
+          'threadkeeper never follows a path out of the home. Point --home at the folder that really holds the threads.',
+        );
+      }
+    }
+  }
+}
+
+function isBelow(folder: string, file: string): boolean {
+  const relative = path.relative(folder, file);
+  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+}
+
+/** The real path; for what does not exist, the real path of the nearest folder that does, and the rest. */
+function realpathOr(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch (error) {
+    const parent = path.dirname(file);
+    if (systemErrorCode(error) !== 'ENOENT' || parent === file) return file;
+    return path.join(realpathOr(parent), path.basename(file));
+  }
+}

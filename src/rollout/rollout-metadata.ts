@@ -1,0 +1,142 @@
+import { asNumber, asObject, asString, asText, type JsonObject } from '../protocol/json.js';
+import { type RolloutLine, parseRolloutLine, parseRolloutTime } from '../protocol/rollout-line.js';
+import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
+import { userTextOf } from '../protocol/user-text.js';
+import { hasInvalidUtf8, isBlank, linePrefix, lineText, type RawLine } from './line-reader.js';
+
+/**
+ * What the lines of one rollout say of its thread, gathered line by line in file order, by the rules that Codex
+ * applies when it builds a row (docs/codex-home.md, From lines to metadata).
+ */
+export class RolloutMetadata {
+  /** The first session_meta that parses: the owner of the file. */
+  meta: SessionMeta | undefined;
+  /** True when the first line that is not blank is that meta; else Codex refuses to read the file. */
+  startsWithMeta = false;
+  cwd = '';
+  model: string | undefined;
+  modelProvider: string | undefined;
+  reasoningEffort: string | undefined;
+  approvalMode: string | undefined;
+  permissionProfile: string | undefined;
+  threadSource: string | undefined;
+  cliVersion: string | undefined;
+  git: GitInfo | undefined;
+  memoryMode: string | undefined;
+  tokensUsed: number | undefined;
+  preview = '';
+  title = '';
+  firstUserMessage = '';
+  /** Milliseconds of the newest `task_started`: when a person last asked for something. */
+  lastTurnAt: number | undefined;
+  lineCount = 0;
+  /** Lines that are no rollout lines, and lines with bytes that are not UTF-8. */
+  badLines = 0;
+  invalidUtf8Lines = 0;
+  #goal = '';
+
+  /** Takes a line into account. Most lines say nothing and are told by their beginning, without being parsed. */
+  observe(raw: RawLine): void {
+    if (isBlank(raw)) return;
+    this.lineCount += 1;
+    if (raw.isCut) return;
+    const prefix = linePrefix(raw);
+    if (IRRELEVANT.test(prefix) || (this.firstUserMessage !== '' && ITEM_COMPLETED.test(prefix))) return;
+    if (hasInvalidUtf8(raw)) this.invalidUtf8Lines += 1;
+    const line = parseRolloutLine(lineText(raw));
+    if (!line) {
+      this.badLines += 1;
+      return;
+    }
+    if (line.type === 'session_meta') this.#observeMeta(line);
+    else if (line.type === 'turn_context') this.#observeTurnContext(line.payload);
+    else if (line.type === 'event_msg') this.#observeEvent(line);
+  }
+
+  /** The list's text: the first thing a person wrote, else the goal. */
+  get displayPreview(): string {
+    return this.preview || this.#goal;
+  }
+
+  #observeMeta(line: RolloutLine): void {
+    const meta = sessionMetaOf(line);
+    if (!meta) {
+      this.badLines += 1;
+      return;
+    }
+    if (!this.meta) {
+      this.meta = meta;
+      this.startsWithMeta = this.lineCount === 1;
+    }
+    // Copied history of a legacy fork brings the metas of its source along: they speak of another thread.
+    if (meta.id !== this.meta.id) return;
+    this.threadSource = meta.threadSource ?? this.threadSource;
+    this.modelProvider = meta.modelProvider ?? this.modelProvider;
+    this.cliVersion = asText(meta.cliVersion) ?? this.cliVersion;
+    this.cwd = meta.cwd || this.cwd;
+    this.memoryMode = meta.memoryMode ?? this.memoryMode;
+    if (meta.git) this.git = meta.git;
+  }
+
+  #observeTurnContext(context: JsonObject): void {
+    this.cwd ||= asString(context['cwd']) ?? '';
+    this.model = asText(context['model']) ?? this.model;
+    this.reasoningEffort = asText(context['effort']) ?? this.reasoningEffort;
+    this.#observePolicies(context);
+  }
+
+  #observePolicies(settings: JsonObject): void {
+    this.approvalMode = asText(settings['approval_policy']) ?? this.approvalMode;
+    const profile = asObject(settings['permission_profile']) ?? asObject(settings['sandbox_policy']);
+    if (profile) this.permissionProfile = JSON.stringify(profile);
+  }
+
+  #observeEvent(line: RolloutLine): void {
+    const event = line.payload;
+    switch (event['type']) {
+      case 'thread_settings_applied':
+        this.#observeSettings(asObject(event['thread_settings']) ?? {});
+        break;
+      case 'token_count':
+        this.#observeTokens(event);
+        break;
+      case 'thread_goal_updated':
+        this.#goal ||= asString(asObject(event['goal'])?.['objective'])?.trim() ?? '';
+        break;
+      case 'task_started':
+      case 'turn_started':
+        this.lastTurnAt = parseRolloutTime(line.timestamp) ?? this.lastTurnAt;
+        break;
+      default:
+        this.#observeUserText(event);
+    }
+  }
+
+  #observeSettings(settings: JsonObject): void {
+    this.model = asText(settings['model']) ?? this.model;
+    this.modelProvider = asText(settings['model_provider_id']) ?? this.modelProvider;
+    this.reasoningEffort = asText(settings['reasoning_effort']) ?? this.reasoningEffort;
+    this.cwd = asText(settings['cwd']) ?? this.cwd;
+    this.#observePolicies(settings);
+  }
+
+  #observeTokens(event: JsonObject): void {
+    const usage = asObject(asObject(event['info'])?.['total_token_usage']);
+    const total = asNumber(usage?.['total_tokens']);
+    if (total !== undefined) this.tokensUsed = Math.max(0, total);
+  }
+
+  #observeUserText(event: JsonObject): void {
+    if (this.firstUserMessage !== '') return;
+    const user = userTextOf(event);
+    if (!user) return;
+    this.firstUserMessage = user.text;
+    this.preview = user.text;
+    if (!user.isLabel) this.title ||= user.text;
+  }
+}
+
+/** Lines that never say anything about the metadata. Quotes inside JSON strings are escaped, so a match is structural. */
+const IRRELEVANT =
+  /"type":"(?:response_item|world_state|token_usage_record|compacted|inter_agent_communication)"|"payload":\{"type":"(?:agent_message|agent_reasoning|agent_reasoning_raw_content|task_complete|turn_complete)"/;
+const ITEM_COMPLETED = /"payload":\{"type":"item_completed"/;
