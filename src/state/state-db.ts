@@ -1,0 +1,226 @@
+import { accessSync, constants, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { conflict, ThreadkeeperError } from '../protocol/errors.js';
+
+/** A value that SQLite keeps. */
+export type SqlValue = string | number | null;
+export type SqlRow = Record<string, SqlValue>;
+
+/** What `openStateDb` came to: a handle, or the reason why there is none. */
+export interface StateDbOpening {
+  readonly stateDb: StateDb | undefined;
+  /** Why there is no handle; undefined when there is one, or no DB file to open. */
+  readonly problem: string | undefined;
+}
+
+export interface StateDbConfig {
+  /** The folder of the SQLite files: CODEX_SQLITE_HOME, else `sqlite_home` of config.toml, else the home. */
+  readonly sqliteHome: string;
+  readonly readOnly: boolean;
+  /** How long a write waits for another program's lock, milliseconds. */
+  readonly busyTimeoutMs?: number;
+}
+
+/** Thrown to the store when the DB turned out to be unusable: from then on it works from files. */
+export class StateDbLost extends Error {
+  override readonly name = 'StateDbLost';
+}
+
+const DEFAULT_BUSY_TIMEOUT_MS = 5000;
+/** One look waits this long inside SQLite; between looks the event loop is free. */
+const SPIN_MS = 25;
+const BUSY = /^SQLITE_(BUSY|LOCKED)/;
+const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|SCHEMA)/;
+
+/**
+ * Opens Codex's state DB in the SQLite home: the highest `state_<n>.sqlite`, when its columns can be used and its
+ * backfill is complete. Never creates, migrates or repairs. A DB that cannot be used gives no handle and the reason.
+ */
+export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+  const file = findStateDb(config.sqliteHome);
+  if (!file) return { stateDb: undefined, problem: undefined };
+  let stateDb: StateDb | undefined;
+  try {
+    stateDb = new StateDb(file, config);
+    const opened = stateDb;
+    const problem = await opened.read(() => opened.unusableBecause());
+    if (problem === undefined) return { stateDb, problem };
+    stateDb.close();
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}` };
+  } catch (error) {
+    stateDb?.close();
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}` };
+  }
+}
+
+/** The highest generation of Codex's state DB in a folder, or undefined. */
+export function findStateDb(sqliteHome: string): string | undefined {
+  let newest: { generation: number; name: string } | undefined;
+  for (const name of listNames(sqliteHome)) {
+    const match = /^state_(\d{1,9})\.sqlite$/.exec(name);
+    const generation = Number(match?.[1] ?? Number.NaN);
+    if (match && generation > (newest?.generation ?? -1)) newest = { generation, name };
+  }
+  return newest && path.join(sqliteHome, newest.name);
+}
+
+/** One open state DB. Its statements are short, and its schema is never touched: the file belongs to Codex. */
+export class StateDb {
+  readonly readOnly: boolean;
+  readonly #db: Database.Database;
+  readonly #busyTimeoutMs: number;
+  readonly #statements = new Map<string, Database.Statement>();
+  #columns = new Map<string, ReadonlySet<string>>();
+  #schemaVersion: unknown;
+
+  constructor(
+    readonly file: string,
+    config: StateDbConfig,
+  ) {
+    this.readOnly = config.readOnly || !isWritable(file);
+    this.#busyTimeoutMs = config.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS;
+    this.#db = new Database(file, { fileMustExist: true, readonly: this.readOnly, timeout: SPIN_MS });
+    // Per connection, as Codex has it: a commit survives the death of a process, which is what is promised.
+    this.#db.pragma('synchronous = NORMAL');
+  }
+
+  /** Runs a read. Waits for a lock up to the busy timeout; throws StateDbLost when the file is damaged. */
+  async read<T>(query: () => T): Promise<T> {
+    return await this.#retry(query);
+  }
+
+  /**
+   * Runs `change` in one immediate transaction: all of it or nothing. `change` must not wait for anything.
+   * Throws `conflict` when another program holds the write lock for longer than the busy timeout.
+   */
+  async write<T>(change: () => T): Promise<T> {
+    const transaction = this.#db.transaction(change);
+    return await this.#retry(() => transaction.immediate());
+  }
+
+  all(sql: string, ...values: SqlValue[]): SqlRow[] {
+    return this.#statement(sql).all(...values) as SqlRow[];
+  }
+
+  get(sql: string, ...values: SqlValue[]): SqlRow | undefined {
+    return this.#statement(sql).get(...values) as SqlRow | undefined;
+  }
+
+  /** Runs a statement that changes rows; returns how many it changed. */
+  run(sql: string, ...values: SqlValue[]): number {
+    return this.#statement(sql).run(...values).changes;
+  }
+
+  /** Changes whenever the rows may have: by another connection, or by this one. */
+  version(): string {
+    return `${this.#db.pragma('data_version', { simple: true })}/${this.get('SELECT total_changes() AS n')?.['n']}`;
+  }
+
+  /** The columns of a table, asked again after each change of the schema. Empty when there is no such table. */
+  columns(table: 'threads' | 'thread_spawn_edges' | 'backfill_state'): ReadonlySet<string> {
+    const version = this.#db.pragma('schema_version', { simple: true });
+    if (version !== this.#schemaVersion) {
+      this.#schemaVersion = version;
+      this.#columns = new Map();
+      this.#statements.clear();
+    }
+    let columns = this.#columns.get(table);
+    if (!columns) {
+      const info = this.#db.pragma(`table_info(${table})`) as { name: string }[];
+      columns = new Set(info.map(({ name }) => name));
+      this.#columns.set(table, columns);
+    }
+    return columns;
+  }
+
+  /** Makes a JavaScript function callable from the SQL of this connection. */
+  defineFunction(name: string, implementation: (...values: SqlValue[]) => SqlValue): void {
+    this.#db.function(name, { deterministic: true, varargs: true }, implementation);
+  }
+
+  /** Why the DB cannot serve, or undefined when it can. */
+  unusableBecause(): string | undefined {
+    const threads = this.columns('threads');
+    if (threads.size === 0) return 'it has no threads table';
+    const missing = ['id', 'rollout_path', 'source', 'cwd', 'archived', 'updated_at', 'created_at', 'title'].filter(
+      (column) => !threads.has(column),
+    );
+    if (missing.length > 0) return `its threads table lacks ${missing.join(', ')}`;
+    const edges = this.columns('thread_spawn_edges');
+    if (!edges.has('parent_thread_id') || !edges.has('child_thread_id')) return 'it has no spawn edges';
+    if (this.columns('backfill_state').has('status')) {
+      const status = this.get('SELECT status FROM backfill_state WHERE id = 1')?.['status'];
+      if (status !== undefined && status !== 'complete') return `Codex's backfill of it is ${status}, not complete`;
+    }
+    this.get('SELECT id, rollout_path FROM threads LIMIT 1');
+    return undefined;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #statement(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  async #retry<T>(action: () => T): Promise<T> {
+    const deadline = Date.now() + this.#busyTimeoutMs;
+    for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
+      try {
+        return action();
+      } catch (error) {
+        const code = error instanceof Database.SqliteError ? error.code : '';
+        if (DAMAGED.test(code)) throw new StateDbLost(sqliteMessage(error), { cause: error });
+        if (code.startsWith('SQLITE_FULL')) {
+          throw new ThreadkeeperError('resource_exhausted', 'the disk is full', 'Nothing was changed. Free some space.', {
+            cause: error,
+          });
+        }
+        if (code.startsWith('SQLITE_READONLY')) {
+          throw new ThreadkeeperError('read_only', 'the state DB is not writable', 'Nothing was changed. Check its permissions.', {
+            cause: error,
+          });
+        }
+        if (!BUSY.test(code)) throw error;
+        if (Date.now() >= deadline) {
+          throw conflict(
+            `the state DB is locked by another program (waited ${this.#busyTimeoutMs} ms)`,
+            'Nothing was changed. Try again in a moment; if it stays so, find the program that holds it open.',
+            error,
+          );
+        }
+        await sleep(wait);
+      }
+    }
+  }
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isWritable(file: string): boolean {
+  try {
+    accessSync(file, constants.W_OK);
+    accessSync(path.dirname(file), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function sqliteMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
