@@ -1,0 +1,69 @@
+import { StateDbLost } from '../../state/state-db.js';
+import type { StateDb } from '../../state/state-db.js';
+import { ThreadRows } from '../../state/thread-rows.js';
+import { NameIndex } from '../../rollout/name-index.js';
+import { RolloutCatalog } from '../../rollout/rollout-catalog.js';
+import type { RolloutHome } from '../../rollout/rollout-home.js';
+import { SummaryCache } from '../../rollout/summary-cache.js';
+
+/** Says something to the person who runs the server; never to the client. */
+export type Warn = (message: string) => void;
+
+/** The state DB with its rows, while it can be used. */
+export interface Rows {
+  readonly db: StateDb;
+  readonly threads: ThreadRows;
+}
+
+/** What the parts of the local store share: the files of one home, and the state DB if there is one. */
+export class LocalHome {
+  readonly catalog: RolloutCatalog;
+  readonly names: NameIndex;
+  readonly summaries = new SummaryCache();
+  #rows: Rows | undefined;
+
+  constructor(
+    readonly home: RolloutHome,
+    stateDb: StateDb | undefined,
+    readonly warn: Warn,
+  ) {
+    this.catalog = new RolloutCatalog(home);
+    this.names = new NameIndex(home);
+    this.#rows = stateDb && { db: stateDb, threads: new ThreadRows(stateDb) };
+  }
+
+  /** The rows, or undefined where there is no state DB or it was lost. */
+  get rows(): Rows | undefined {
+    return this.#rows;
+  }
+
+  /** Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on. */
+  async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
+    const rows = this.#rows;
+    if (!rows) return undefined;
+    try {
+      return await rows.db.read(() => query(rows.threads));
+    } catch (error) {
+      if (!(error instanceof StateDbLost)) throw error;
+      this.#lose(error);
+      return undefined;
+    }
+  }
+
+  /** Changes rows in one transaction; undefined without a state DB. A damaged one is an error here: nothing was written. */
+  async writeRows<T>(change: (rows: ThreadRows) => T): Promise<T | undefined> {
+    const rows = this.#rows;
+    if (!rows) return undefined;
+    try {
+      return await rows.db.write(() => change(rows.threads));
+    } catch (error) {
+      if (error instanceof StateDbLost) this.#lose(error);
+      throw error;
+    }
+  }
+
+  #lose(error: StateDbLost): void {
+    this.warn(`the state DB cannot be used any more (${error.message}); serving from the rollout files`);
+    this.#rows = undefined;
+  }
+}

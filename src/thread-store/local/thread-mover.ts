@@ -1,0 +1,83 @@
+import { statSync, utimesSync } from 'node:fs';
+import { internalError, writeFailure } from '../../protocol/errors.js';
+import { ownMeta } from '../../rollout/lineage.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { activePath, archivedPath, moveRollouts } from '../../rollout/rollout-move.js';
+import { acquireWriterLock } from '../../rollout/writer-lock.js';
+import type { RowChanges } from '../../state/thread-rows.js';
+import type { LocalHome } from './local-home.js';
+import type { ResolvedThread } from './thread-resolver.js';
+
+/**
+ * Archives and unarchives one thread as Codex does: all its files by rename under the writer lock, then the row. If
+ * the row cannot be written, the files are put back.
+ */
+export class ThreadMover {
+  readonly #local: LocalHome;
+
+  constructor(local: LocalHome) {
+    this.#local = local;
+  }
+
+  /** The bytes, the times and the recency stay as they are. */
+  async archive(thread: ResolvedThread): Promise<void> {
+    const { home } = this.#local;
+    await this.#move(thread, (file) => archivedPath(home, file), () => ({
+      archived: 1,
+      archived_at: Math.floor(Date.now() / 1000),
+    }));
+  }
+
+  /** The current file is modified now, as with Codex, so that both programs sort it alike. */
+  async unarchive(thread: ResolvedThread): Promise<void> {
+    const { home } = this.#local;
+    await this.#move(thread, (file) => activePath(home, file), (currentPath) => {
+      const now = Date.now();
+      utimesSync(currentPath, now / 1000, now / 1000);
+      return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
+    });
+  }
+
+  async #move(
+    thread: ResolvedThread,
+    target: (file: RolloutFile) => string,
+    afterMove: (currentPath: string) => RowChanges,
+  ): Promise<void> {
+    const { threadId } = thread;
+    const lock = await acquireWriterLock(this.#local.home, threadId).catch((error: unknown) => {
+      throw writeFailure('taking the writer lock', error);
+    });
+    try {
+      const files = await this.#filesOf(thread);
+      const { mtime, atime } = statSync(thread.file.path);
+      const move = moveRollouts(files, target);
+      try {
+        const changes = afterMove(move.currentPath);
+        await this.#local.writeRows((rows) => rows.update(threadId, { rollout_path: move.currentPath, ...changes }));
+      } catch (error) {
+        move.undo();
+        utimesSync(thread.file.path, atime, mtime);
+        throw error;
+      }
+    } catch (error) {
+      throw writeFailure(`moving thread ${threadId}`, error);
+    } finally {
+      this.#local.catalog.refresh();
+      await lock.release();
+    }
+  }
+
+  /** All files of the thread on the same side, the current one first. */
+  async #filesOf({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
+    const { catalog, home } = this.#local;
+    catalog.refresh();
+    const files = [file];
+    for (const other of catalog.filesOf(threadId)) {
+      if (other.path === file.path || other.isArchived !== file.isArchived) continue;
+      if ((await ownMeta(other))?.id === threadId) files.push(other);
+    }
+    const stray = files.find((candidate) => !home.contains(candidate.path));
+    if (stray) throw internalError('a rollout of the thread lies outside the home', 'Nothing was moved.');
+    return files;
+  }
+}

@@ -1,0 +1,179 @@
+import type { ThreadId } from '../protocol/ids.js';
+import type { GitInfo, HistoryMode } from '../protocol/session-meta.js';
+import type { SessionSource, SourceKind } from '../protocol/session-source.js';
+import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import type { Turn } from '../transcript/turn.js';
+
+/**
+ * Where threads are kept. This is the whole contract: nothing above it knows SQLite, JSONL, a path or a home folder.
+ * Every method throws ThreadkeeperError and nothing else on purpose. Methods for live threads come with live threads.
+ */
+export interface ThreadStore {
+  /** What this store can do beyond the methods below. */
+  readonly capabilities: StoreCapabilities;
+
+  /** The thread, archived or not. Throws `thread_not_found`. */
+  readThread(threadId: ThreadId): Promise<StoredThread>;
+
+  /** A page of threads. Throws `invalid_request` for a bad cursor or an empty list where at least one is needed. */
+  listThreads(params: ListThreadsParams): Promise<ThreadPage>;
+
+  /** A page of turns. Throws `thread_not_found`, and `invalid_request` for a bad or stale cursor. */
+  listTurns(params: ListTurnsParams): Promise<TurnPage>;
+
+  /** The threads, archived or not, whose name is exactly this; at most `limit`. */
+  findThreadsByName(name: string, limit: number): Promise<ThreadId[]>;
+
+  /**
+   * Applies one literal patch, all of it or nothing. An empty patch reads the thread. Works for archived threads.
+   * Throws `thread_not_found`, `conflict` (another writer, a lock that did not free up), `unsupported` (a field that
+   * this store cannot keep), `read_only`.
+   */
+  updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate>;
+
+  /**
+   * Archives this one thread; its descendants are the caller's business. Returns false, and does nothing, when it is
+   * archived already. Throws `thread_not_found` and `conflict`.
+   */
+  archiveThread(threadId: ThreadId): Promise<boolean>;
+
+  /** Brings this one thread back. Returns false, and does nothing, when it is active. Throws as archiveThread. */
+  unarchiveThread(threadId: ThreadId): Promise<boolean>;
+
+  /** Releases what the store holds. */
+  close(): Promise<void>;
+}
+
+export interface StoreCapabilities {
+  /** One line for a person: what is served from where. */
+  readonly description: string;
+  readonly isReadOnly: boolean;
+}
+
+/** A thread's metadata. Times are milliseconds since the epoch; undefined is unknown. */
+export interface StoredThread {
+  readonly threadId: ThreadId;
+  /** The name that a person chose. */
+  readonly name: string | undefined;
+  /** Derived from the first message; may be empty, and is never cut. */
+  readonly preview: string;
+  readonly title: string | undefined;
+  readonly firstUserMessage: string | undefined;
+  readonly cwd: string | undefined;
+  readonly source: SessionSource;
+  readonly threadSource: string | undefined;
+  readonly modelProvider: string | undefined;
+  readonly model: string | undefined;
+  readonly reasoningEffort: string | undefined;
+  readonly git: GitInfo;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly recencyAt: number;
+  readonly isArchived: boolean;
+  readonly archivedAt: number | undefined;
+  readonly parentThreadId: ThreadId | undefined;
+  readonly agentNickname: string | undefined;
+  readonly agentRole: string | undefined;
+  readonly agentPath: string | undefined;
+  readonly agentDepth: number | undefined;
+  readonly forkedFromId: ThreadId | undefined;
+  readonly tokensUsed: number | undefined;
+  readonly memoryMode: string | undefined;
+  readonly historyMode: HistoryMode;
+  readonly cliVersion: string | undefined;
+  readonly approvalMode: string | undefined;
+  readonly permissionProfile: string | undefined;
+}
+
+export const THREAD_SORTS = ['updatedAt', 'createdAt', 'recencyAt'] as const;
+export type ThreadSort = (typeof THREAD_SORTS)[number];
+export type SortOrder = 'asc' | 'desc';
+
+/** Which threads. An absent filter matches all; an empty list is refused, as it would match none. */
+export interface ThreadFilter {
+  readonly archived: 'exclude' | 'only' | 'include';
+  readonly sources?: readonly SourceKind[] | undefined;
+  readonly modelProviders?: readonly string[] | undefined;
+  /** Folders: a thread matches when its cwd is one of them or below. */
+  readonly cwds?: readonly string[] | undefined;
+  readonly gitBranch?: string | undefined;
+  /** Part of the name, title, preview or first user message, without regard to case. */
+  readonly search?: string | undefined;
+  /** Only the relatives of one thread. */
+  readonly within?: ThreadFamily | undefined;
+}
+
+/** The children or all descendants of a thread, as the agent graph tells them. */
+export interface ThreadFamily {
+  readonly relation: 'childrenOf' | 'descendantsOf';
+  readonly threadId: ThreadId;
+  /** May be empty. */
+  readonly members: readonly ThreadId[];
+}
+
+export interface ListThreadsParams {
+  readonly filter: ThreadFilter;
+  readonly sortBy: ThreadSort;
+  readonly order: SortOrder;
+  /** At least 1. */
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+export interface ThreadPage {
+  readonly threads: readonly ListedThread[];
+  /** True when more threads follow the last one. */
+  readonly hasMore: boolean;
+  /** How many threads match on all pages. */
+  readonly total: number;
+  /** Matches by archived state and source, whatever the filter says of those two. */
+  readonly counts: readonly ThreadCount[];
+  /** What was left out and why: files that could not be read, links that were not followed. */
+  readonly warnings: readonly string[];
+}
+
+export interface ListedThread {
+  readonly thread: StoredThread;
+  /** Continues after this thread. */
+  readonly cursor: string;
+}
+
+export interface ThreadCount {
+  readonly isArchived: boolean;
+  readonly source: SourceKind;
+  readonly count: number;
+}
+
+export interface ListTurnsParams {
+  readonly threadId: ThreadId;
+  readonly order: 'newestFirst' | 'oldestFirst';
+  /** At least 1. */
+  readonly limit: number;
+  readonly cursor?: TurnCursor | undefined;
+}
+
+/** Where a page of turns continues. */
+export interface TurnCursor {
+  readonly turnId: string;
+  readonly rolloutId: string;
+  readonly offset: number;
+  /** Continue inside that turn, at its item of this index… */
+  readonly item?: number | undefined;
+  /** …whose long text goes on from this character. */
+  readonly itemId?: string | undefined;
+  readonly from?: number | undefined;
+}
+
+export interface TurnPage {
+  readonly turns: readonly Turn[];
+  /** True when more turns follow the last one in the order. */
+  readonly hasMore: boolean;
+  /** What is missing from the history, and lines that could not be read. */
+  readonly warnings: readonly string[];
+}
+
+export interface MetadataUpdate {
+  readonly thread: StoredThread;
+  /** Where the change could not be kept as well as it should. */
+  readonly warnings: readonly string[];
+}
