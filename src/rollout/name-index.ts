@@ -44,6 +44,8 @@ export class NameIndex {
   /** Appends one line under Codex's lock; '' clears. The index is not synced to disk, as in Codex. */
   async append(threadId: ThreadId, name: string): Promise<void> {
     const line = JSON.stringify({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
+    this.#home.assertInside(this.#home.nameIndex);
+    this.#home.assertInside(this.#home.nameIndexLock);
     await withFileLock(this.#home.nameIndexLock, () => {
       const fd = openSync(this.#home.nameIndex, 'a+', 0o644);
       try {

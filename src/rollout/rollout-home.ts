@@ -53,14 +53,16 @@ export class RolloutHome {
 
   /** Throws `unsupported` when one of the two rollout folders is a link that leaves the home. */
   assertFoldersStayInside(): void {
-    for (const folder of [this.sessions, this.archived]) {
-      if (!this.contains(folder)) {
-        throw unsupported(
-          `${path.basename(folder)}/ of the home is a link that leaves the home`,
-          'threadkeeper never follows a path out of the home. Point --home at the folder that really holds the threads.',
-        );
-      }
-    }
+    for (const folder of [this.sessions, this.archived]) this.assertInside(folder);
+  }
+
+  /** Throws `unsupported` when a path of the home leads out of it through a link. */
+  assertInside(file: string): void {
+    if (this.contains(file)) return;
+    throw unsupported(
+      `${path.relative(this.root, file)} is, or lies below, a link that leaves the home`,
+      'threadkeeper never follows a path out of the home. Point --home at the folder that really holds the threads.',
+    );
   }
 }
 

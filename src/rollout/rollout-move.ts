@@ -26,15 +26,12 @@ export function activePath(home: RolloutHome, file: RolloutFile): string {
  * Renames all files of a thread, the current one (the first) last: until then the thread is still where it was.
  * Bytes and times stay. Throws `conflict`, with nothing moved, when a target exists; a failed rename undoes the others.
  */
-export function moveRollouts(files: readonly RolloutFile[], target: (file: RolloutFile) => string): RolloutMove {
-  const moves = files.map((file) => ({ from: file.path, to: target(file) })).reverse();
-  const taken = moves.find(({ to }) => existsSync(to));
-  if (taken) {
-    throw conflict(
-      `a file named ${path.basename(taken.to)} is in the way`,
-      'The home holds this thread twice. Move one of the two files away by hand, then call again.',
-    );
-  }
+export function moveRollouts(
+  home: RolloutHome,
+  files: readonly RolloutFile[],
+  target: (file: RolloutFile) => string,
+): RolloutMove {
+  const moves = plannedMoves(home, files, target);
   const done: { from: string; to: string }[] = [];
   const undo = () => {
     for (const { from, to } of done.splice(0).reverse()) renameSync(to, from);
@@ -50,4 +47,23 @@ export function moveRollouts(files: readonly RolloutFile[], target: (file: Rollo
     throw error;
   }
   return { currentPath: moves.at(-1)?.to ?? '', undo };
+}
+
+/** From where to where, the current file last. Throws `conflict` for a target that exists, `unsupported` for one outside. */
+export function plannedMoves(
+  home: RolloutHome,
+  files: readonly RolloutFile[],
+  target: (file: RolloutFile) => string,
+): { from: string; to: string }[] {
+  const moves = files.map((file) => ({ from: file.path, to: target(file) })).reverse();
+  for (const { from, to } of moves) {
+    home.assertInside(from);
+    home.assertInside(path.dirname(to));
+    if (!existsSync(to)) continue;
+    throw conflict(
+      `a file named ${path.basename(to)} is in the way`,
+      'The home holds this thread twice. Move one of the two files away by hand, then call again.',
+    );
+  }
+  return moves;
 }

@@ -18,16 +18,14 @@ const COORDINATION_WAIT_MS = 2000;
  * locks): `.coordination.lock` first, then `<id>.lock` without waiting. Throws `conflict` when another process has it.
  */
 export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): Promise<WriterLock> {
+  home.assertInside(home.writerLocks);
   mkdirSync(home.writerLocks, { recursive: true });
   const file = lockFile(home, threadId);
   const fd = await withCoordination(home, () => {
     const opened = openSync(file, 'a+', 0o644);
     if (flockNow(opened, 'exclusive')) return opened;
     closeSync(opened);
-    throw conflict(
-      `thread ${threadId} already has an active writer`,
-      'Another program (Codex, or another threadkeeper) has this thread open. Close it there, then call again.',
-    );
+    throw hasWriterConflict(threadId);
   });
   return {
     release: () =>
@@ -40,6 +38,12 @@ export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): 
         .finally(() => closeSync(fd)),
   };
 }
+
+export const hasWriterConflict = (threadId: ThreadId) =>
+  conflict(
+    `thread ${threadId} already has an active writer`,
+    'Another program (Codex, or another threadkeeper) has this thread open. Close it there, then call again.',
+  );
 
 /** True while some process holds the thread's writer lock. Takes no lock that could make another writer fail. */
 export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<boolean> {

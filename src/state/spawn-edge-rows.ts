@@ -15,12 +15,23 @@ export class SpawnEdgeRows {
     this.#db = db;
   }
 
-  children(parentThreadId: string): SpawnEdgeRow[] {
-    return this.#rows('WHERE parent_thread_id = ? ORDER BY child_thread_id', parentThreadId);
+  all(): SpawnEdgeRow[] {
+    return this.#db.all('SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges').map((row) => ({
+      parentThreadId: String(row['parent_thread_id']),
+      childThreadId: String(row['child_thread_id']),
+      status: String(row['status']),
+    }));
   }
 
-  parentOf(childThreadId: string): string | undefined {
-    return this.#rows('WHERE child_thread_id = ?', childThreadId)[0]?.parentThreadId;
+  /** Threads whose source says that they were spawned. */
+  spawnedThreads(): { id: string; source: string }[] {
+    const rows = this.#db.all(`SELECT id, source FROM threads WHERE source LIKE '{"subagent":{"thread_spawn"%'`);
+    return rows.map((row) => ({ id: String(row['id']), source: String(row['source']) }));
+  }
+
+  /** All threads that have a row. */
+  threadIds(): string[] {
+    return this.#db.all('SELECT id FROM threads').map((row) => String(row['id']));
   }
 
   /** Sets the one parent of a child. */
@@ -36,14 +47,5 @@ export class SpawnEdgeRows {
 
   setStatus(childThreadId: string, status: string): void {
     this.#db.run('UPDATE thread_spawn_edges SET status = ? WHERE child_thread_id = ?', status, childThreadId);
-  }
-
-  #rows(condition: string, ...values: string[]): SpawnEdgeRow[] {
-    const sql = `SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges ${condition}`;
-    return this.#db.all(sql, ...values).map((row) => ({
-      parentThreadId: String(row['parent_thread_id']),
-      childThreadId: String(row['child_thread_id']),
-      status: String(row['status']),
-    }));
   }
 }

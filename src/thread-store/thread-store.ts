@@ -33,15 +33,20 @@ export interface ThreadStore {
 
   /**
    * Archives this one thread; its descendants are the caller's business. Returns false, and does nothing, when it is
-   * archived already. Throws `thread_not_found` and `conflict`.
+   * archived already. Throws `thread_not_found`, and `conflict` when another process is writing it. A dry run checks
+   * the same and moves nothing.
    */
-  archiveThread(threadId: ThreadId): Promise<boolean>;
+  archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
   /** Brings this one thread back. Returns false, and does nothing, when it is active. Throws as archiveThread. */
-  unarchiveThread(threadId: ThreadId): Promise<boolean>;
+  unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
   /** Releases what the store holds. */
   close(): Promise<void>;
+}
+
+export interface MoveOptions {
+  readonly dryRun: boolean;
 }
 
 export interface StoreCapabilities {

@@ -1,10 +1,11 @@
 import { StateDbLost } from '../../state/state-db.js';
 import type { StateDb } from '../../state/state-db.js';
 import { ThreadRows } from '../../state/thread-rows.js';
-import { NameIndex } from '../../rollout/name-index.js';
-import { RolloutCatalog } from '../../rollout/rollout-catalog.js';
+import type { NameIndex } from '../../rollout/name-index.js';
+import type { RolloutCatalog } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
-import { SummaryCache } from '../../rollout/summary-cache.js';
+import type { RolloutLibrary } from '../../rollout/rollout-library.js';
+import type { SummaryCache } from '../../rollout/summary-cache.js';
 
 /** Says something to the person who runs the server; never to the client. */
 export type Warn = (message: string) => void;
@@ -17,18 +18,21 @@ export interface Rows {
 
 /** What the parts of the local store share: the files of one home, and the state DB if there is one. */
 export class LocalHome {
+  readonly home: RolloutHome;
   readonly catalog: RolloutCatalog;
   readonly names: NameIndex;
-  readonly summaries = new SummaryCache();
+  readonly summaries: SummaryCache;
   #rows: Rows | undefined;
 
   constructor(
-    readonly home: RolloutHome,
+    library: RolloutLibrary,
     stateDb: StateDb | undefined,
     readonly warn: Warn,
   ) {
-    this.catalog = new RolloutCatalog(home);
-    this.names = new NameIndex(home);
+    this.home = library.home;
+    this.catalog = library.catalog;
+    this.names = library.names;
+    this.summaries = library.summaries;
     this.#rows = stateDb && { db: stateDb, threads: new ThreadRows(stateDb) };
   }
 

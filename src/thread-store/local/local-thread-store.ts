@@ -2,13 +2,14 @@ import { readOnly } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { resolveLineage } from '../../rollout/lineage.js';
-import type { RolloutHome } from '../../rollout/rollout-home.js';
+import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
 import type { StateDb } from '../../state/state-db.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,
   MetadataUpdate,
+  MoveOptions,
   StoreCapabilities,
   StoredThread,
   ThreadPage,
@@ -24,7 +25,7 @@ import { ThreadMover } from './thread-mover.js';
 import { historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
 
 export interface LocalThreadStoreOptions {
-  readonly home: RolloutHome;
+  readonly library: RolloutLibrary;
   /** Opened and closed by the caller; undefined is a normal case, then the files serve alone. */
   readonly stateDb: StateDb | undefined;
   /** Refuses every write. */
@@ -41,14 +42,14 @@ export class LocalThreadStore implements ThreadStore {
   readonly #writer: MetadataWriter;
   readonly #mover: ThreadMover;
 
-  constructor({ home, stateDb, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
-    this.#local = new LocalHome(home, stateDb, warn);
+  constructor({ library, stateDb, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
+    this.#local = new LocalHome(library, stateDb, warn);
     this.#resolver = new ThreadResolver(this.#local);
     this.#listing = new LocalListing(this.#local, this.#resolver);
     this.#writer = new MetadataWriter(this.#local);
     this.#mover = new ThreadMover(this.#local);
     const database = stateDb ? `state DB ${stateDb.file}` : 'no state DB, from the rollout files';
-    this.capabilities = { description: `${home.root} (${database})`, isReadOnly };
+    this.capabilities = { description: `${library.home.root} (${database})`, isReadOnly };
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
@@ -87,19 +88,21 @@ export class LocalThreadStore implements ThreadStore {
     return { thread: await this.readThread(threadId), warnings };
   }
 
-  async archiveThread(threadId: ThreadId): Promise<boolean> {
+  async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
     const thread = await this.#resolver.resolve(threadId);
     if (thread.file.isArchived) return false;
     this.#assertWritable();
-    await this.#mover.archive(thread);
+    if (options?.dryRun) await this.#mover.assertMovable(thread);
+    else await this.#mover.archive(thread);
     return true;
   }
 
-  async unarchiveThread(threadId: ThreadId): Promise<boolean> {
+  async unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
     const thread = await this.#resolver.resolve(threadId);
     if (!thread.file.isArchived) return false;
     this.#assertWritable();
-    await this.#mover.unarchive(thread);
+    if (options?.dryRun) await this.#mover.assertMovable(thread);
+    else await this.#mover.unarchive(thread);
     return true;
   }
 

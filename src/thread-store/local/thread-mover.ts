@@ -1,9 +1,10 @@
-import { statSync, utimesSync } from 'node:fs';
-import { internalError, writeFailure } from '../../protocol/errors.js';
+import { accessSync, constants, statSync, utimesSync } from 'node:fs';
+import path from 'node:path';
+import { writeFailure } from '../../protocol/errors.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
-import { activePath, archivedPath, moveRollouts } from '../../rollout/rollout-move.js';
-import { acquireWriterLock } from '../../rollout/writer-lock.js';
+import { activePath, archivedPath, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
+import { acquireWriterLock, hasWriter, hasWriterConflict } from '../../rollout/writer-lock.js';
 import type { RowChanges } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
 import type { ResolvedThread } from './thread-resolver.js';
@@ -38,6 +39,19 @@ export class ThreadMover {
     });
   }
 
+  /** Makes the checks of a move, and no move. Throws what the move would throw. */
+  async assertMovable(thread: ResolvedThread): Promise<void> {
+    const { home } = this.#local;
+    try {
+      for (const file of await this.#filesOf(thread)) accessSync(path.dirname(file.path), constants.W_OK);
+      if (await hasWriter(home, thread.threadId)) throw hasWriterConflict(thread.threadId);
+      const target = thread.file.isArchived ? activePath : archivedPath;
+      plannedMoves(home, await this.#filesOf(thread), (file) => target(home, file));
+    } catch (error) {
+      throw writeFailure(`moving thread ${thread.threadId}`, error);
+    }
+  }
+
   async #move(
     thread: ResolvedThread,
     target: (file: RolloutFile) => string,
@@ -50,7 +64,7 @@ export class ThreadMover {
     try {
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
-      const move = moveRollouts(files, target);
+      const move = moveRollouts(this.#local.home, files, target);
       try {
         const changes = afterMove(move.currentPath);
         await this.#local.writeRows((rows) => rows.update(threadId, { rollout_path: move.currentPath, ...changes }));
@@ -69,15 +83,13 @@ export class ThreadMover {
 
   /** All files of the thread on the same side, the current one first. */
   async #filesOf({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
-    const { catalog, home } = this.#local;
+    const { catalog } = this.#local;
     catalog.refresh();
     const files = [file];
     for (const other of catalog.filesOf(threadId)) {
       if (other.path === file.path || other.isArchived !== file.isArchived) continue;
       if ((await ownMeta(other))?.id === threadId) files.push(other);
     }
-    const stray = files.find((candidate) => !home.contains(candidate.path));
-    if (stray) throw internalError('a rollout of the thread lies outside the home', 'Nothing was moved.');
     return files;
   }
 }

@@ -1,0 +1,65 @@
+import { unsupported } from '../protocol/errors.js';
+import type { ThreadId } from '../protocol/ids.js';
+import type { RolloutLibrary } from '../rollout/rollout-library.js';
+import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
+import { SpawnTree } from './spawn-tree.js';
+
+/**
+ * Edges derived from the rollouts: a sub-agent's session_meta names its parent. All of them are open, as nothing in
+ * a rollout says that one was closed.
+ */
+export class RolloutAgentGraph implements AgentGraphStore {
+  readonly #library: RolloutLibrary;
+  #known: { generation: number; edges: readonly SpawnEdge[] } | undefined;
+
+  constructor(library: RolloutLibrary) {
+    this.#library = library;
+  }
+
+  async upsertSpawnEdge(): Promise<void> {
+    throw cannotKeep();
+  }
+
+  async setSpawnEdgeStatus(): Promise<void> {
+    throw cannotKeep();
+  }
+
+  async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
+    return new SpawnTree(await this.edges()).children(parentThreadId, status);
+  }
+
+  async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
+    return new SpawnTree(await this.edges()).descendants(rootThreadId, status);
+  }
+
+  /** The edges of all rollouts, or of those whose thread is not in `without`. */
+  async edges(without?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
+    const { catalog } = this.#library;
+    catalog.refresh();
+    if (!without && this.#known?.generation === catalog.generation) return this.#known.edges;
+    const edges: SpawnEdge[] = [];
+    let isComplete = true;
+    for (const threadId of [...catalog.threadIds()]) {
+      if (without?.has(threadId)) continue;
+      const edge = await this.#edgeTo(threadId);
+      if (edge === 'unknown yet') isComplete = false;
+      else if (edge) edges.push(edge);
+    }
+    if (!without && isComplete) this.#known = { generation: catalog.generation, edges };
+    return edges;
+  }
+
+  /** A file that has no first line yet, or cannot be read now, may tell its parent later. */
+  async #edgeTo(threadId: ThreadId): Promise<SpawnEdge | 'unknown yet' | undefined> {
+    const [file] = this.#library.catalog.filesOf(threadId);
+    if (!file) return undefined;
+    const summary = await this.#library.summaries.head(file).catch(() => undefined);
+    const meta = summary?.metadata.meta;
+    if (!meta) return 'unknown yet';
+    if (!meta.parentThreadId) return undefined;
+    return { parentThreadId: meta.parentThreadId, childThreadId: meta.id, status: 'open' };
+  }
+}
+
+const cannotKeep = () =>
+  unsupported('spawn edges cannot be kept without a state DB', 'Nothing was changed. Start Codex once: it makes the DB.');
