@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// Nothing is imported before this check: on an older Node the native parts crash the process.
+const OLDEST = 22;
+
+if (Number.parseInt(process.versions.node, 10) < OLDEST) {
+  process.stderr.write(
+    `threadkeeper needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}: install a newer one, or run npx -p node@24 -p threadkeeper threadkeeper\n`,
+  );
+  process.exitCode = 1;
+} else {
+  const { run } = await import('./run.js');
+  process.exit(await run(process.argv.slice(2)));
+}
+
+export {};

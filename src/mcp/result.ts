@@ -1,0 +1,28 @@
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { internalError, ThreadkeeperError } from '../protocol/errors.js';
+import { RESULT_CHARACTERS } from './size.js';
+
+/** The same compact JSON twice: some clients hand the model only one of the two. */
+export function success(result: object): CallToolResult {
+  const text = JSON.stringify(result);
+  if (text.length > RESULT_CHARACTERS) {
+    throw internalError(`the result has ${text.length} characters`, 'Ask for less: a smaller limit or turnLimit.');
+  }
+  return { content: [{ type: 'text', text }], structuredContent: { ...result } };
+}
+
+export function failure(error: ThreadkeeperError): CallToolResult {
+  const body = { error: errorBody(error) };
+  return { isError: true, content: [{ type: 'text', text: JSON.stringify(body) }], structuredContent: body };
+}
+
+/** An error as a client sees it: never a stack trace. */
+export function errorBody({ code, message, hint }: ThreadkeeperError): { code: string; message: string; hint: string } {
+  return { code, message: message.slice(0, 1000), hint: hint.slice(0, 1000) };
+}
+
+/** What went wrong as an error of the closed set; what was not foreseen keeps its details for the log. */
+export function asThreadkeeperError(error: unknown): ThreadkeeperError {
+  if (error instanceof ThreadkeeperError) return error;
+  return internalError('something unforeseen went wrong', 'See the log of the server (stderr); calling again is safe.', error);
+}

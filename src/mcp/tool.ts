@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import type { ThreadManager } from '../threads/thread-manager.js';
+import { argumentProblem } from './argument-problem.js';
+
+export interface ToolContext {
+  readonly manager: ThreadManager;
+}
+
+/** What a client may assume of a tool. None of ours reaches beyond the store, so `openWorldHint` is always false. */
+export type ToolKind = 'read' | 'reversibleWrite';
+
+/** A tool as `tools/list` shows it. */
+export interface ToolDefinition {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly inputSchema: JsonSchema;
+  readonly outputSchema: JsonSchema;
+  readonly annotations: {
+    readonly title: string;
+    readonly readOnlyHint: boolean;
+    readonly destructiveHint: boolean;
+    readonly idempotentHint: boolean;
+    readonly openWorldHint: boolean;
+  };
+}
+
+export interface JsonSchema {
+  readonly type: 'object';
+  readonly properties: Readonly<Record<string, object>>;
+  readonly [key: string]: unknown;
+}
+
+/** One tool, its types folded into `call`. */
+export interface Tool {
+  readonly definition: ToolDefinition;
+  readonly kind: ToolKind;
+  /** What a successful result conforms to. */
+  readonly result: z.ZodObject;
+  /** Checks the arguments, then runs the tool. Throws ThreadkeeperError. */
+  call(args: unknown, context: ToolContext): Promise<object>;
+}
+
+export interface ToolSpecification<Input extends z.ZodObject, Output extends z.ZodObject> {
+  /** snake_case; the file is named after it. */
+  readonly name: string;
+  readonly title: string;
+  /** What it does, when to use it, what it does not do. */
+  readonly description: string;
+  readonly kind: ToolKind;
+  readonly input: Input;
+  readonly output: Output;
+  handler(args: z.output<Input>, context: ToolContext): Promise<z.output<Output>>;
+}
+
+/** A tool from its parts: types flow from the schemas to the handler. */
+export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
+  tool: ToolSpecification<Input, Output>,
+): Tool {
+  const { name, title, description, kind, input, output } = tool;
+  const isRead = kind === 'read';
+  return {
+    kind,
+    result: output,
+    definition: {
+      name,
+      title,
+      description,
+      inputSchema: schemaOf(input, 'input'),
+      outputSchema: orError(schemaOf(output, 'output')),
+      annotations: { title, readOnlyHint: isRead, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+    },
+    async call(args, context) {
+      const parsed = input.safeParse(args ?? {});
+      if (!parsed.success) throw argumentProblem(parsed.error, Object.keys(input.shape));
+      return await tool.handler(parsed.data, context);
+    },
+  };
+}
+
+function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io });
+  return { ...json, type: 'object', properties: objectValues(json.properties ?? {}) };
+}
+
+function objectValues(properties: Readonly<Record<string, unknown>>): Record<string, object> {
+  const entries = Object.entries(properties).filter(([, value]) => typeof value === 'object' && value !== null);
+  return Object.fromEntries(entries.map(([key, value]) => [key, Object(value)]));
+}
+
+/** Clients check a failed result against the same schema, so nothing is required and an error may stand alone. */
+function orError({ required: _, additionalProperties: __, ...schema }: JsonSchema): JsonSchema {
+  return { ...schema, properties: { ...schema.properties, error: { type: 'object' } } };
+}

@@ -1,0 +1,17 @@
+import type { Tool } from '../tool.js';
+import { archiveThread } from './archive-thread.js';
+import { listThreads } from './list-threads.js';
+import { readThread } from './read-thread.js';
+import { setThreadName } from './set-thread-name.js';
+import { unarchiveThread } from './unarchive-thread.js';
+import { updateThreadMetadata } from './update-thread-metadata.js';
+
+/** Every tool, in the order in which they are listed. */
+export const ALL_TOOLS: readonly Tool[] = [
+  listThreads,
+  readThread,
+  setThreadName,
+  updateThreadMetadata,
+  archiveThread,
+  unarchiveThread,
+];

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { dryRunParameter, includeDescendantsParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
+import { defineTool } from '../tool.js';
+import { treeMoveOutput, treeMoveView } from '../tree-move-result.js';
+
+export const unarchiveThread = defineTool({
+  name: 'unarchive_thread',
+  title: 'Unarchive a thread',
+  description:
+    'Brings an archived thread and everything that it spawned back among the active ones. Use this to undo archive_thread, or to go on with an archived thread. If the root cannot be brought back nothing moves.',
+  kind: 'reversibleWrite',
+  input: z.strictObject({
+    threadId: threadIdParameter,
+    includeDescendants: includeDescendantsParameter,
+    dryRun: dryRunParameter,
+  }),
+  output: z.object({ unarchived: z.array(z.string()), ...treeMoveOutput }),
+  async handler({ threadId, includeDescendants, dryRun }, context) {
+    const id = await threadIdArgument(threadId, context);
+    const { moved, ...rest } = treeMoveView(await context.manager.unarchiveThread(id, { includeDescendants, dryRun }));
+    return { unarchived: moved, ...rest, dryRun };
+  },
+});

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import type { ThreadId } from '../protocol/ids.js';
+import type { TreeMove } from '../threads/thread-manager.js';
+import { errorBody } from './result.js';
+import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from './size.js';
+import { present } from './thread-view.js';
+
+/** What happened to a tree beside what was moved: shared by archive_thread and unarchive_thread. */
+export const treeMoveOutput = {
+  skipped: z.array(z.object({ threadId: z.string(), reason: z.string() })),
+  failed: z.array(
+    z.object({ threadId: z.string(), error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) }),
+  ),
+  dryRun: z.boolean(),
+  notShown: z.number().optional(),
+};
+
+interface TreeMoveView {
+  moved: string[];
+  skipped: { threadId: ThreadId; reason: string }[];
+  failed: { threadId: ThreadId; error: { code: string; message: string; hint: string } }[];
+  notShown: number | undefined;
+}
+
+/** The outcome cut to the size of a result: failures first, then what moved; `notShown` counts the rest. */
+export function treeMoveView(move: TreeMove): TreeMoveView {
+  let left = RESULT_CHARACTERS - RESERVED_CHARACTERS;
+  let notShown = 0;
+  const fit = <T>(entries: readonly T[]): T[] =>
+    entries.filter((entry) => {
+      left -= jsonSize(entry) + 1;
+      if (left < 0) notShown += 1;
+      return left >= 0;
+    });
+  const failed = fit(move.failed.map(({ threadId, error }) => ({ threadId, error: errorBody(error) })));
+  const moved = fit(move.moved);
+  const skipped = fit(move.skipped);
+  return present({ moved, skipped, failed, notShown: notShown || undefined });
+}
