@@ -214,7 +214,7 @@ export class LocalListing {
     const summary = whole ? await this.#local.summaries.full(file) : await this.#local.summaries.head(file);
     const { meta, lineCount, badLines } = summary.metadata;
     if (lineCount === 0 || (!meta && badLines === lineCount)) return undefined;
-    const preview = summary.metadata.displayPreview || (await this.previewOf(file));
+    const preview = await this.previewOf(file);
     if (row) return { ...threadFromRow(row, file, meta, this.#local.names), preview: row.preview || preview };
     return threadFromFile(file, summary, preview, this.#local.names);
   }
@@ -236,15 +236,20 @@ export class LocalListing {
     return page;
   }
 
-  /** The preview that a fork or a reverted thread inherits: the first message of what it builds on. */
+  /**
+   * The first message of the whole history: what a fork or a reverted thread builds on comes before its own file, and
+   * Codex keeps that preview too.
+   */
   async previewOf(file: RolloutFile): Promise<string> {
     let current: RolloutFile | undefined = file;
+    let preview = '';
     for (let depth = 0; current && depth < MAX_BASES; depth += 1) {
       const { metadata } = await this.#local.summaries.head(current);
-      if (metadata.displayPreview || !metadata.meta?.historyBase) return metadata.displayPreview;
+      preview = metadata.displayPreview || preview;
+      if (!metadata.meta?.historyBase) break;
       current = this.#local.catalog.byRolloutId(metadata.meta.historyBase.rolloutId);
     }
-    return '';
+    return preview;
   }
 
   #warnings({ missingFiles, outsideHome }: Reconciliation, unreadable: number): string[] {

@@ -120,7 +120,7 @@ export class LocalThreadStore implements ThreadStore {
       return thread.preview === '' ? { ...thread, preview: await this.#listing.previewOf(file) } : thread;
     }
     const summary = await this.#local.summaries.full(file);
-    const preview = summary.metadata.displayPreview || (await this.#listing.previewOf(file));
+    const preview = await this.#listing.previewOf(file);
     return threadFromFile(file, summary, preview, this.#local.names);
   }
 }
