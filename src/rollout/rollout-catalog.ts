@@ -58,6 +58,11 @@ export class RolloutCatalog {
     this.#refreshedAt = now;
   }
 
+  /** The files have changed: the next refresh looks, however young the last look is. */
+  expire(): void {
+    this.#refreshedAt = 0;
+  }
+
   /** All files of a thread; a reverted thread has several. The current one is first, see `compareCurrent`. */
   filesOf(threadId: ThreadId): readonly RolloutFile[] {
     return this.#byThread.get(threadId) ?? [];

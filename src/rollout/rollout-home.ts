@@ -74,7 +74,7 @@ function isBelow(folder: string, file: string): boolean {
 /** The real path; for what does not exist, the real path of the nearest folder that does, and the rest. */
 function realpathOr(file: string): string {
   try {
-    return realpathSync(file);
+    return realpathSync.native(file);
   } catch (error) {
     const parent = path.dirname(file);
     if (systemErrorCode(error) !== 'ENOENT' || parent === file) return file;

@@ -59,11 +59,14 @@ export function plannedMoves(
   for (const { from, to } of moves) {
     home.assertInside(from);
     home.assertInside(path.dirname(to));
-    if (!existsSync(to)) continue;
-    throw conflict(
-      `a file named ${path.basename(to)} is in the way`,
-      'The home holds this thread twice. Move one of the two files away by hand, then call again.',
-    );
+    if (existsSync(to)) throw inTheWay(to);
   }
   return moves;
 }
+
+/** A thread with two files of one name, plain and compressed or on both sides: which one counts is for a person to say. */
+export const inTheWay = (file: string) =>
+  conflict(
+    `a file named ${path.basename(file)} is in the way`,
+    'The home holds this thread twice. Move one of the two files away by hand, then call again.',
+  );

@@ -1,9 +1,9 @@
-import { accessSync, constants, statSync, utimesSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { writeFailure } from '../../protocol/errors.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
-import { activePath, archivedPath, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
+import { activePath, archivedPath, inTheWay, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
 import { acquireWriterLock, hasWriter, hasWriterConflict } from '../../rollout/writer-lock.js';
 import type { RowChanges } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
@@ -76,13 +76,19 @@ export class ThreadMover {
     } catch (error) {
       throw writeFailure(`moving thread ${threadId}`, error);
     } finally {
-      this.#local.catalog.refresh();
+      this.#local.catalog.expire();
       await lock.release();
     }
   }
 
-  /** All files of the thread on the same side, the current one first. */
+  /**
+   * All files of the thread on the same side, the current one first. Only a reverted thread has more than one: its
+   * current file then has a rollout id of its own.
+   */
   async #filesOf({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
+    const compressed = `${file.path}.zst`;
+    if (existsSync(compressed)) throw inTheWay(compressed);
+    if (file.rolloutId === threadId) return [file];
     const { catalog } = this.#local;
     catalog.refresh();
     const files = [file];

@@ -1,0 +1,122 @@
+// Times the tools beside the real app-server of Codex, both on the same generated home, in one run.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import Database from 'better-sqlite3';
+import { AppServer, CODEX_VERSION, installCodex, sleep } from '../test/interop/rig/with-codex.mjs';
+import { chart } from './chart.js';
+import { measure, type Row, table } from './measure.js';
+import { operations } from './operations.js';
+import { OurProcess } from './our-client.js';
+import { makeSyntheticHome } from './synthetic/synthetic-home.mjs';
+
+const RESULTS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'results');
+
+const { values: flags } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '1000,10000' },
+    calls: { type: 'string', default: '100' },
+    only: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+
+if (flags.help) {
+  console.log(`Usage: npm run bench -- [--threads 1000,10000] [--calls 100] [--only REGEXP]
+Generates a home of so many threads, lets Codex ${CODEX_VERSION} index it, then times each operation on Codex's app-server
+and on threadkeeper in turns, and checks the answers. Writes a table, JSON and an SVG chart to bench/results/.`);
+} else {
+  const reports: string[] = [];
+  for (const count of flags.threads.split(',').map(Number)) reports.push(await benchHome(count));
+  writeFileSync(path.join(RESULTS, 'bench.md'), `${reports.join('\n')}\n`);
+  console.log(`\nTables, JSON and charts are in bench/results/.`);
+}
+
+async function benchHome(count: number): Promise<string> {
+  installCodex();
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-bench-'));
+  const home = path.join(folder, 'codex-home');
+  try {
+    note(`making a home of ${count} threads`);
+    const manifest = makeSyntheticHome(home, { threads: count, trees: 20 });
+    const names = namesIn(home);
+    note('letting Codex index it');
+    await letCodexIndex(home, count);
+    const codex = new AppServer(home);
+    await codex.init();
+    const ours = new OurProcess(home);
+    const started = performance.now();
+    await ours.init();
+    const initMs = { codex: codex.initMs ?? 0, ours: performance.now() - started };
+    const rows: Row[] = [];
+    const only = new RegExp(flags.only ?? '');
+    for (const operation of operations({ codex, ours, manifest, names }, Number(flags.calls)).filter(({ name }) => only.test(name))) {
+      note(operation.name);
+      const row = await measure(operation);
+      if (row.firstProblem) note(`  ${row.firstProblem}`);
+      rows.push(row);
+    }
+    const memory = { codex: codex.memory(), ours: ours.memory() };
+    await codex.stop();
+    await ours.stop();
+    return report(count, { stats: manifest.stats, initMs, memory, rows });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Codex's first start reads every rollout; the bench is about what comes after. */
+async function letCodexIndex(home: string, count: number): Promise<void> {
+  const server = new AppServer(home);
+  await server.init();
+  for (let look = 0; look < 6000 && !isIndexed(home, count); look += 1) await sleep(50);
+  await server.stop();
+  if (!isIndexed(home, count)) throw new Error('Codex did not finish its index in 5 minutes');
+}
+
+function namesIn(home: string): Map<string, string> {
+  const lines = readFileSync(path.join(home, 'session_index.jsonl'), 'utf8').split('\n');
+  const entries = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as { id: string; thread_name: string });
+  return new Map(entries.map((entry) => [entry.id, entry.thread_name]));
+}
+
+function isIndexed(home: string, count: number): boolean {
+  try {
+    const db = new Database(path.join(home, 'state_5.sqlite'), { readonly: true });
+    const status = db.prepare('SELECT status FROM backfill_state').pluck().get();
+    const rows = Number(db.prepare('SELECT count(*) FROM threads').pluck().get());
+    db.close();
+    return status === 'complete' && rows >= count;
+  } catch {
+    return false;
+  }
+}
+
+interface Result {
+  readonly stats: object;
+  readonly initMs: { codex: number; ours: number };
+  readonly memory: { codex: { peakMB: number } | null; ours: { peakMB: number } };
+  readonly rows: readonly Row[];
+}
+
+function report(count: number, result: Result): string {
+  mkdirSync(RESULTS, { recursive: true });
+  const at = new Date().toISOString();
+  const machine = { node: process.version, cpus: os.cpus().length, codex: CODEX_VERSION };
+  writeFileSync(path.join(RESULTS, `bench-${count}.json`), `${JSON.stringify({ at, machine, ...result }, null, 2)}\n`);
+  writeFileSync(path.join(RESULTS, `bench-${count}.svg`), chart(`${count} threads: median time by call`, result.rows));
+  const { initMs, memory, rows } = result;
+  const text = `${table(`${count} threads`, rows)}
+Start to first answer: Codex ${initMs.codex.toFixed(0)} ms, ours ${initMs.ours.toFixed(0)} ms. Peak memory: Codex ${
+    memory.codex?.peakMB.toFixed(0) ?? '?'
+  } MB, ours ${memory.ours.peakMB.toFixed(0)} MB. Node ${machine.node}, ${machine.cpus} cores, Codex ${machine.codex}.
+`;
+  console.log(`\n${text}`);
+  return text;
+}
+
+function note(message: string): void {
+  console.error(`  ${message}`);
+}
