@@ -1,6 +1,6 @@
 import type { ThreadId } from '../protocol/ids.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
-import { SpawnTree } from './spawn-tree.js';
+import { childrenOf, descendantsOf, edgesByParent } from './spawn-tree.js';
 
 /** Edges that live as long as the process. */
 export class InMemoryAgentGraph implements AgentGraphStore {
@@ -16,10 +16,10 @@ export class InMemoryAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return new SpawnTree(this.#edges.values()).children(parentThreadId, status);
+    return childrenOf(edgesByParent(this.#edges.values()), parentThreadId, status);
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return new SpawnTree(this.#edges.values()).descendants(rootThreadId, status);
+    return descendantsOf(edgesByParent(this.#edges.values()), rootThreadId, status);
   }
 }

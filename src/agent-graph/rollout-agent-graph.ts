@@ -2,7 +2,7 @@ import { unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
-import { SpawnTree } from './spawn-tree.js';
+import { childrenOf, descendantsOf, edgesByParent } from './spawn-tree.js';
 
 /**
  * Edges derived from the rollouts: a sub-agent's session_meta names its parent. All of them are open, as nothing in
@@ -25,17 +25,23 @@ export class RolloutAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return new SpawnTree(await this.edges()).children(parentThreadId, status);
+    return childrenOf(edgesByParent(await this.edges()), parentThreadId, status);
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return new SpawnTree(await this.edges()).descendants(rootThreadId, status);
+    return descendantsOf(edgesByParent(await this.edges()), rootThreadId, status);
+  }
+
+  /** Changes when a rollout comes, moves or goes; a look at the files younger than `maxAgeMs` is good enough. */
+  generation(maxAgeMs: number): number {
+    this.#library.catalog.refresh(maxAgeMs);
+    return this.#library.catalog.generation;
   }
 
   /** The edges of all rollouts, or of those whose thread is not in `without`. */
   async edges(without?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
     const { catalog } = this.#library;
-    catalog.refresh();
+    if (!without) catalog.refresh();
     if (!without && this.#known?.generation === catalog.generation) return this.#known.edges;
     const edges: SpawnEdge[] = [];
     let isComplete = true;

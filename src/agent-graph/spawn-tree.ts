@@ -1,43 +1,46 @@
 import type { ThreadId } from '../protocol/ids.js';
 import type { Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
 
-/** Edges by parent, as every implementation walks them. Of several edges to one child the first given holds. */
-export class SpawnTree {
-  readonly #children = new Map<ThreadId, SpawnEdge[]>();
-  readonly #parents = new Map<ThreadId, ThreadId>();
+/** The edges to the children of a thread. */
+export type EdgesBelow = (parentThreadId: ThreadId) => readonly SpawnEdge[];
 
-  constructor(edges: Iterable<SpawnEdge>) {
-    for (const edge of edges) this.#add(edge);
-  }
-
-  children(parentThreadId: ThreadId, status?: SpawnEdgeStatus): ThreadId[] {
-    const edges = this.#children.get(parentThreadId) ?? [];
-    const wanted = edges.filter((edge) => status === undefined || edge.status === status);
-    return wanted.map(({ childThreadId }) => childThreadId).sort();
-  }
-
-  /** Breadth first, ids in order within a depth; every thread once, whatever cycles the edges make. */
-  descendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Descendant[] {
-    const visited = new Set<ThreadId>([rootThreadId]);
-    const found: Descendant[] = [];
-    let level: readonly ThreadId[] = [rootThreadId];
-    for (let depth = 1; level.length > 0; depth += 1) {
-      const below = level.flatMap((parentThreadId) =>
-        this.children(parentThreadId, status).map((threadId) => ({ threadId, parentThreadId, depth })),
-      );
-      const fresh = below.filter(({ threadId }) => !visited.has(threadId) && visited.add(threadId));
-      fresh.sort((a, b) => (a.threadId < b.threadId ? -1 : 1));
-      found.push(...fresh);
-      level = fresh.map(({ threadId }) => threadId);
-    }
-    return found;
-  }
-
-  #add(edge: SpawnEdge): void {
-    if (edge.parentThreadId === edge.childThreadId || this.#parents.has(edge.childThreadId)) return;
-    this.#parents.set(edge.childThreadId, edge.parentThreadId);
-    const siblings = this.#children.get(edge.parentThreadId);
+/** Edges in memory as a lookup. Of several edges to one child the first holds; one from a thread to itself is dropped. */
+export function edgesByParent(edges: Iterable<SpawnEdge>): EdgesBelow {
+  const children = new Map<ThreadId, SpawnEdge[]>();
+  const known = new Set<ThreadId>();
+  for (const edge of edges) {
+    if (edge.parentThreadId === edge.childThreadId || known.has(edge.childThreadId)) continue;
+    known.add(edge.childThreadId);
+    const siblings = children.get(edge.parentThreadId);
     if (siblings) siblings.push(edge);
-    else this.#children.set(edge.parentThreadId, [edge]);
+    else children.set(edge.parentThreadId, [edge]);
   }
+  return (parentThreadId) => children.get(parentThreadId) ?? [];
+}
+
+/** The direct children, by id. */
+export function childrenOf(below: EdgesBelow, parentThreadId: ThreadId, status?: SpawnEdgeStatus): ThreadId[] {
+  const wanted = below(parentThreadId).filter((edge) => status === undefined || edge.status === status);
+  return [...new Set(wanted.map(({ childThreadId }) => childThreadId))].sort();
+}
+
+/** Breadth first, ids in order within a depth; every thread once, whatever cycles the edges make. */
+export function descendantsOf(below: EdgesBelow, rootThreadId: ThreadId, status?: SpawnEdgeStatus): Descendant[] {
+  const visited = new Set<ThreadId>([rootThreadId]);
+  const found: Descendant[] = [];
+  let level: readonly ThreadId[] = [rootThreadId];
+  for (let depth = 1; level.length > 0; depth += 1) {
+    const fresh: Descendant[] = [];
+    for (const parentThreadId of level) {
+      for (const threadId of childrenOf(below, parentThreadId, status)) {
+        if (visited.has(threadId)) continue;
+        visited.add(threadId);
+        fresh.push({ threadId, parentThreadId, depth });
+      }
+    }
+    fresh.sort((a, b) => (a.threadId < b.threadId ? -1 : 1));
+    found.push(...fresh);
+    level = fresh.map(({ threadId }) => threadId);
+  }
+  return found;
 }

@@ -4,7 +4,11 @@ import { SpawnEdgeRows } from '../state/spawn-edge-rows.js';
 import { type StateDb, StateDbLost } from '../state/state-db.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
 import type { RolloutAgentGraph } from './rollout-agent-graph.js';
-import { SpawnTree } from './spawn-tree.js';
+import { childrenOf, descendantsOf, type EdgesBelow, edgesByParent } from './spawn-tree.js';
+
+/** What the table lacks is looked for again after this, whatever the counts say. */
+const TRUSTED_MS = 10_000;
+const LOOK_MS = 500;
 
 /**
  * Edges of the state DB. What its table lacks is made up for: by the source of a row, which names the parent too, and
@@ -14,7 +18,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
   readonly #db: StateDb;
   readonly #rows: SpawnEdgeRows;
   readonly #rollouts: RolloutAgentGraph;
-  #known: { version: string; edges: readonly SpawnEdge[]; indexed: ReadonlySet<string> } | undefined;
+  #lacking: { key: string; at: number; below: EdgesBelow } | undefined;
 
   constructor(db: StateDb, rollouts: RolloutAgentGraph) {
     this.#db = db;
@@ -31,43 +35,48 @@ export class SqliteAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return (await this.#tree()).children(parentThreadId, status);
+    return await this.#walk((below) => childrenOf(below, parentThreadId, status));
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return (await this.#tree()).descendants(rootThreadId, status);
+    return await this.#walk((below) => descendantsOf(below, rootThreadId, status));
   }
 
-  async #tree(): Promise<SpawnTree> {
+  async #walk<T>(walk: (below: EdgesBelow) => T): Promise<T> {
     try {
-      const { edges, indexed } = await this.#db.read(() => this.#read());
-      return new SpawnTree([...edges, ...(await this.#rollouts.edges(indexed))]);
+      const lacking = await this.#edgesThatTheTableLacks();
+      return await this.#db.read(() =>
+        walk((parent) => [...this.#rows.below(parent).flatMap(edgeOfRow), ...lacking(parent)]),
+      );
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
-      return new SpawnTree(await this.#rollouts.edges());
+      return walk(edgesByParent(await this.#rollouts.edges()));
     }
   }
 
-  #read(): { edges: readonly SpawnEdge[]; indexed: ReadonlySet<string> } {
-    const version = this.#db.version();
-    if (this.#known?.version !== version) {
-      const edges = [...this.#rows.all().map(edgeOfRow), ...this.#rows.spawnedThreads().map(edgeOfSource)];
-      const indexed = new Set(this.#rows.threadIds());
-      this.#known = { version, edges: edges.filter((edge) => edge !== undefined), indexed };
-    }
-    return this.#known;
+  async #edgesThatTheTableLacks(): Promise<EdgesBelow> {
+    const key = `${await this.#db.read(() => this.#rows.population())} ${this.#rollouts.generation(LOOK_MS)}`;
+    const known = this.#lacking;
+    if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
+    const { spawned, indexed } = await this.#db.read(() => ({
+      spawned: this.#rows.spawnedWithoutEdge(),
+      indexed: new Set(this.#rows.threadIds()),
+    }));
+    const below = edgesByParent([...spawned.flatMap(edgeOfSource), ...(await this.#rollouts.edges(indexed))]);
+    this.#lacking = { key, at: Date.now(), below };
+    return below;
   }
 }
 
-function edgeOfRow(row: { parentThreadId: string; childThreadId: string; status: string }): SpawnEdge | undefined {
+function edgeOfRow(row: { parentThreadId: string; childThreadId: string; status: string }): SpawnEdge[] {
   const parentThreadId = asThreadId(row.parentThreadId);
   const childThreadId = asThreadId(row.childThreadId);
-  if (!parentThreadId || !childThreadId) return undefined;
-  return { parentThreadId, childThreadId, status: row.status === 'closed' ? 'closed' : 'open' };
+  if (!parentThreadId || !childThreadId) return [];
+  return [{ parentThreadId, childThreadId, status: row.status === 'closed' ? 'closed' : 'open' }];
 }
 
-function edgeOfSource({ id, source }: { id: string; source: string }): SpawnEdge | undefined {
+function edgeOfSource({ id, source }: { id: string; source: string }): SpawnEdge[] {
   const childThreadId = asThreadId(id);
   const parentThreadId = storedSessionSource(source).spawn?.parentThreadId;
-  return childThreadId && parentThreadId && { parentThreadId, childThreadId, status: 'open' };
+  return childThreadId && parentThreadId ? [{ parentThreadId, childThreadId, status: 'open' }] : [];
 }

@@ -15,23 +15,35 @@ export class SpawnEdgeRows {
     this.#db = db;
   }
 
-  all(): SpawnEdgeRow[] {
-    return this.#db.all('SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges').map((row) => ({
+  /** The edges to the children of a thread. */
+  below(parentThreadId: string): SpawnEdgeRow[] {
+    const sql = 'SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges WHERE parent_thread_id = ?';
+    return this.#db.all(sql, parentThreadId).map((row) => ({
       parentThreadId: String(row['parent_thread_id']),
       childThreadId: String(row['child_thread_id']),
       status: String(row['status']),
     }));
   }
 
-  /** Threads whose source says that they were spawned. */
-  spawnedThreads(): { id: string; source: string }[] {
-    const rows = this.#db.all(`SELECT id, source FROM threads WHERE source LIKE '{"subagent":{"thread_spawn"%'`);
+  /** Threads whose source says that they were spawned, and that have no edge. */
+  spawnedWithoutEdge(): { id: string; source: string }[] {
+    // A range and not a LIKE: it is answered from the index on `source`.
+    const rows = this.#db.all(
+      `SELECT id, source FROM threads WHERE source >= '{"subagent"' AND source < '{"subagenu'
+       AND id NOT IN (SELECT child_thread_id FROM thread_spawn_edges)`,
+    );
     return rows.map((row) => ({ id: String(row['id']), source: String(row['source']) }));
   }
 
   /** All threads that have a row. */
   threadIds(): string[] {
     return this.#db.all('SELECT id FROM threads').map((row) => String(row['id']));
+  }
+
+  /** Changes when a row or an edge comes or goes. */
+  population(): string {
+    const count = (table: string) => this.#db.get(`SELECT count(*) || '/' || max(rowid) AS n FROM ${table}`)?.['n'];
+    return `${count('threads')} ${count('thread_spawn_edges')}`;
   }
 
   /** Sets the one parent of a child. */

@@ -95,6 +95,12 @@ export class ThreadRows {
 
   page(query: RowQuery): ThreadRow[] {
     const { conditions, values } = this.#conditions(query.filter);
+    const { isArchived, cwds, ids } = query.filter;
+    if (isArchived !== undefined) {
+      // Most threads are active: there, walking the sort index beats sorting what the index on `archived` finds.
+      const keepsIndex = isArchived || cwds || ids;
+      conditions.push(`${keepsIndex ? '' : '+'}archived = ${isArchived ? 1 : 0}`);
+    }
     const time = this.#timeExpression(query.sortBy);
     const direction = query.order === 'asc' ? 'ASC' : 'DESC';
     if (query.after) {
@@ -105,14 +111,25 @@ export class ThreadRows {
     return this.#db.all(sql, ...values, query.limit).map(toThreadRow);
   }
 
+  /** Rows by archived state and source; the filter's own archived state is not looked at. */
   counts(filter: RowFilter): RowCount[] {
     const { conditions, values } = this.#conditions(filter);
+    if (conditions.length === 0) return this.#countsOfAll();
     const sql = `SELECT archived, ${SOURCE_PREFIX} AS prefix, count(*) AS n FROM threads ${where(conditions)} GROUP BY 1, 2`;
-    return this.#db.all(sql, ...values).map((row) => ({
-      isArchived: row['archived'] === 1,
-      source: kindOfPrefix(String(row['prefix'])),
-      count: Number(row['n']),
-    }));
+    return this.#db.all(sql, ...values).map((row) => rowCount(row, row['archived'] === 1));
+  }
+
+  /** From the index on `source` alone, and the few archived rows. */
+  #countsOfAll(): RowCount[] {
+    const byPrefix = (condition: string) =>
+      this.#db.all(`SELECT ${SOURCE_PREFIX} AS prefix, count(*) AS n FROM threads ${condition} GROUP BY 1`);
+    const archived = byPrefix('WHERE archived = 1').map((row) => rowCount(row, true));
+    const all = byPrefix('').map((row) => rowCount(row, false));
+    const active = all.map((entry) => {
+      const moved = archived.find(({ source }) => source === entry.source)?.count ?? 0;
+      return { ...entry, count: entry.count - moved };
+    });
+    return [...active, ...archived];
   }
 
   distinctCwds(): string[] {
@@ -183,7 +200,6 @@ export class ThreadRows {
       conditions.push(`${column} ${not} IN (SELECT value FROM json_each(?))`);
       values.push(JSON.stringify(list));
     };
-    if (filter.isArchived !== undefined) conditions.push(`archived = ${filter.isArchived ? 1 : 0}`);
     if (filter.sources && filter.sources.length < SOURCE_KINDS.length) conditions.push(sourceCondition(filter.sources));
     inList('model_provider', filter.modelProviders);
     inList('cwd', filter.cwds);
@@ -208,9 +224,9 @@ function where(conditions: readonly string[]): string {
 
 function sourceCondition(kinds: readonly SourceKind[]): string {
   const tests = kinds.map((kind) => {
-    if (BARE_SOURCES.includes(kind)) return `source = '${kind}'`;
+    if (BARE_SOURCES.includes(kind)) return `+source = '${kind}'`;
     if (OBJECT_SOURCES.includes(kind)) return `source LIKE '{"${kind}"%'`;
-    const others = [...BARE_SOURCES.map((bare) => `source = '${bare}'`), ...OBJECT_SOURCES.map(objectTest)];
+    const others = [...BARE_SOURCES.map((bare) => `+source = '${bare}'`), ...OBJECT_SOURCES.map(objectTest)];
     return `NOT (${others.join(' OR ')})`;
   });
   return `(${tests.join(' OR ') || '0'})`;
@@ -218,6 +234,10 @@ function sourceCondition(kinds: readonly SourceKind[]): string {
 
 function objectTest(kind: SourceKind): string {
   return `source LIKE '{"${kind}"%'`;
+}
+
+function rowCount(row: SqlRow, isArchived: boolean): RowCount {
+  return { isArchived, source: kindOfPrefix(String(row['prefix'])), count: Number(row['n']) };
 }
 
 function kindOfPrefix(prefix: string): SourceKind {
