@@ -10,7 +10,7 @@ import { childrenOf, descendantsOf, edgesByParent } from './spawn-tree.js';
  */
 export class RolloutAgentGraph implements AgentGraphStore {
   readonly #library: RolloutLibrary;
-  #known: { generation: number; edges: readonly SpawnEdge[] } | undefined;
+  #known: { population: number; edges: readonly SpawnEdge[] } | undefined;
 
   constructor(library: RolloutLibrary) {
     this.#library = library;
@@ -32,17 +32,17 @@ export class RolloutAgentGraph implements AgentGraphStore {
     return descendantsOf(edgesByParent(await this.edges()), rootThreadId, status);
   }
 
-  /** Changes when a rollout comes, moves or goes; a look at the files younger than `maxAgeMs` is good enough. */
-  generation(maxAgeMs: number): number {
+  /** Changes when a thread's rollout comes or goes; a look at the files younger than `maxAgeMs` is good enough. */
+  population(maxAgeMs: number): number {
     this.#library.catalog.refresh(maxAgeMs);
-    return this.#library.catalog.generation;
+    return this.#library.catalog.population;
   }
 
   /** The edges of all rollouts, or of those whose thread is not in `without`. */
   async edges(without?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
     const { catalog } = this.#library;
     if (!without) catalog.refresh();
-    if (!without && this.#known?.generation === catalog.generation) return this.#known.edges;
+    if (!without && this.#known?.population === catalog.population) return this.#known.edges;
     const edges: SpawnEdge[] = [];
     let isComplete = true;
     for (const threadId of [...catalog.threadIds()]) {
@@ -51,7 +51,7 @@ export class RolloutAgentGraph implements AgentGraphStore {
       if (edge === 'unknown yet') isComplete = false;
       else if (edge) edges.push(edge);
     }
-    if (!without && isComplete) this.#known = { generation: catalog.generation, edges };
+    if (!without && isComplete) this.#known = { population: catalog.population, edges };
     return edges;
   }
 

@@ -55,7 +55,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
   }
 
   async #edgesThatTheTableLacks(): Promise<EdgesBelow> {
-    const key = `${await this.#db.read(() => this.#rows.population())} ${this.#rollouts.generation(LOOK_MS)}`;
+    const key = `${await this.#db.read(() => this.#rows.population())} ${this.#rollouts.population(LOOK_MS)}`;
     const known = this.#lacking;
     if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
     const { spawned, indexed } = await this.#db.read(() => ({

@@ -16,6 +16,8 @@ interface Folder {
   readonly scannedAt: number;
   readonly files: readonly RolloutFile[];
   readonly folders: readonly string[];
+  /** Links that leave the home, relative to it. */
+  readonly passedOver: readonly string[];
 }
 
 /** A folder's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
@@ -29,13 +31,15 @@ const MAX_DEPTH = 8;
 export class RolloutCatalog {
   readonly #home: RolloutHome;
   #folders = new Map<string, Folder>();
-  #byThread = new Map<ThreadId, RolloutFile[]>();
-  #byRollout = new Map<ThreadId, RolloutFile>();
+  /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
+  readonly #byRollout = new Map<string, RolloutFile[]>();
+  readonly #byThread = new Map<ThreadId, Set<string>>();
   #refreshedAt = 0;
-  /** Changes whenever the set of files does. */
+  #unreadable: string[] = [];
+  /** Changes whenever a file comes, goes or moves. */
   generation = 0;
-  /** Links that leave the home, and folders that could not be listed. */
-  #passedOver: string[] = [];
+  /** Changes whenever a thread comes or goes. */
+  population = 0;
 
   constructor(home: RolloutHome) {
     this.#home = home;
@@ -43,34 +47,39 @@ export class RolloutCatalog {
 
   /**
    * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough.
-   * Throws when a folder of the home is a link that leaves it.
+   * Throws when the home is missing, or a folder of it is a link that leaves it.
    */
   refresh(maxAgeMs = 0): void {
     const now = Date.now();
     if (maxAgeMs > 0 && now - this.#refreshedAt < maxAgeMs) return;
-    this.#home.assertFoldersStayInside();
+    this.#home.assertUsable();
     const folders = new Map<string, Folder>();
-    this.#passedOver = [];
+    this.#unreadable = [];
     this.#scan(this.#home.sessions, 0, folders);
     this.#scan(this.#home.archived, 0, folders);
-    if (this.#differs(folders)) this.#index(folders);
-    this.#folders = folders;
+    this.#take(folders);
     this.#refreshedAt = now;
   }
 
-  /** The files have changed: the next refresh looks, however young the last look is. */
-  expire(): void {
-    this.#refreshedAt = 0;
+  /** A file was moved by this process: known at once, without a look at the folders. */
+  moved(file: RolloutFile, target: string): void {
+    this.#add({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });
+    this.#remove(file);
   }
 
   /** All files of a thread; a reverted thread has several. The current one is first, see `compareCurrent`. */
   filesOf(threadId: ThreadId): readonly RolloutFile[] {
-    return this.#byThread.get(threadId) ?? [];
+    const files: RolloutFile[] = [];
+    for (const rolloutId of this.#byThread.get(threadId) ?? []) {
+      const file = this.byRolloutId(rolloutId);
+      if (file) files.push(file);
+    }
+    return files.length > 1 ? files.sort(compareCurrent) : files;
   }
 
   /** The file whose name ends in this rollout id. */
   byRolloutId(rolloutId: string): RolloutFile | undefined {
-    return this.#byRollout.get(rolloutId as ThreadId);
+    return this.#byRollout.get(rolloutId)?.[0];
   }
 
   threadIds(): Iterable<ThreadId> {
@@ -81,8 +90,9 @@ export class RolloutCatalog {
     return this.#byThread.size;
   }
 
+  /** Links that leave the home, and folders that could not be listed, relative to the home. */
   get passedOver(): readonly string[] {
-    return this.#passedOver;
+    return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
   }
 
   #scan(folder: string, depth: number, into: Map<string, Folder>): void {
@@ -99,54 +109,78 @@ export class RolloutCatalog {
       const known = this.#folders.get(folder);
       if (known?.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > SETTLED_MS) return known;
       const scannedAt = Date.now();
-      const entries = readdirSync(folder, { withFileTypes: true });
       const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
-      const files: RolloutFile[] = [];
-      const folders: string[] = [];
-      for (const entry of entries) this.#sort(entry, folder, isArchived, files, folders);
-      return { mtimeMs, scannedAt, files, folders };
+      const listing = { files: [] as RolloutFile[], folders: [] as string[], passedOver: [] as string[] };
+      for (const entry of readdirSync(folder, { withFileTypes: true })) this.#sort(entry, folder, isArchived, listing);
+      return { mtimeMs, scannedAt, ...listing };
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') this.#passedOver.push(path.relative(this.#home.root, folder));
+      if (systemErrorCode(error) !== 'ENOENT') this.#unreadable.push(path.relative(this.#home.root, folder));
       return undefined;
     }
   }
 
-  #sort(entry: Dirent, folder: string, isArchived: boolean, files: RolloutFile[], folders: string[]): void {
+  #sort(
+    entry: Dirent,
+    folder: string,
+    isArchived: boolean,
+    into: { files: RolloutFile[]; folders: string[]; passedOver: string[] },
+  ): void {
     const file = path.join(folder, entry.name);
     const name = parseRolloutFileName(entry.name);
     if (entry.isFile() && name) {
-      files.push({ ...name, path: file, isArchived });
+      into.files.push({ ...name, path: file, isArchived });
     } else if (entry.isDirectory()) {
-      folders.push(file);
+      into.folders.push(file);
     } else if (entry.isSymbolicLink()) {
       // Links are followed to files only, and only inside the home: a linked folder could make the walk endless.
-      if (name && this.#home.contains(file) && isFile(file)) files.push({ ...name, path: file, isArchived });
-      else this.#passedOver.push(path.relative(this.#home.root, file));
+      if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
+      else into.passedOver.push(path.relative(this.#home.root, file));
     }
   }
 
-  #differs(folders: Map<string, Folder>): boolean {
-    if (folders.size !== this.#folders.size) return true;
-    for (const [folder, listing] of folders) if (this.#folders.get(folder) !== listing) return true;
-    return false;
+  /** Takes the difference in: what came before what went, so that a moved file is never missing in between. */
+  #take(folders: Map<string, Folder>): void {
+    const before = this.#folders;
+    const changed = [...folders].filter(([folder, listing]) => before.get(folder) !== listing);
+    const gone = [...before].filter(([folder]) => !folders.has(folder));
+    for (const [, { files }] of changed) for (const file of files) this.#add(file);
+    for (const [folder] of changed) {
+      const kept = new Set(folders.get(folder)?.files.map((file) => file.path));
+      for (const file of before.get(folder)?.files ?? []) if (!kept.has(file.path)) this.#remove(file);
+    }
+    for (const [, { files }] of gone) for (const file of files) this.#remove(file);
+    this.#folders = folders;
   }
 
-  #index(folders: Map<string, Folder>): void {
-    this.#byThread = new Map();
-    this.#byRollout = new Map();
-    for (const { files } of folders.values()) {
-      for (const file of files) {
-        const known = this.#byRollout.get(file.rolloutId);
-        if (!known || compareCurrent(file, known) < 0) this.#byRollout.set(file.rolloutId, file);
-      }
-    }
-    for (const file of this.#byRollout.values()) {
-      const others = this.#byThread.get(file.threadId);
-      if (others) others.push(file);
-      else this.#byThread.set(file.threadId, [file]);
-    }
-    for (const files of this.#byThread.values()) if (files.length > 1) files.sort(compareCurrent);
+  #add(file: RolloutFile): void {
+    const files = this.#byRollout.get(file.rolloutId);
+    if (files?.some((known) => known.path === file.path)) return;
+    if (files) files.push(file);
+    else this.#byRollout.set(file.rolloutId, [file]);
+    if (files) files.sort(compareCurrent);
+    const rollouts = this.#byThread.get(file.threadId);
+    if (rollouts) rollouts.add(file.rolloutId);
+    else this.#byThread.set(file.threadId, new Set([file.rolloutId]));
+    if (!rollouts) this.population += 1;
     this.generation += 1;
+  }
+
+  #remove(file: RolloutFile): void {
+    const files = this.#byRollout.get(file.rolloutId);
+    const left = files?.filter((known) => known.path !== file.path) ?? [];
+    if (!files || left.length === files.length) return;
+    this.generation += 1;
+    if (left.length > 0) {
+      this.#byRollout.set(file.rolloutId, left);
+      return;
+    }
+    this.#byRollout.delete(file.rolloutId);
+    const rollouts = this.#byThread.get(file.threadId);
+    rollouts?.delete(file.rolloutId);
+    if (rollouts?.size === 0) {
+      this.#byThread.delete(file.threadId);
+      this.population += 1;
+    }
   }
 }
 

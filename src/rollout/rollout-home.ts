@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemErrorCode, unsupported } from '../protocol/errors.js';
 
@@ -26,7 +26,7 @@ export class RolloutHome {
   }
 
   get exists(): boolean {
-    return existsSync(this.root);
+    return statSync(this.root, { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
   /** True when the path, with all links resolved, is below the home. A path that does not exist is judged as it is written. */
@@ -51,8 +51,14 @@ export class RolloutHome {
     return isBelow(this.archived, file);
   }
 
-  /** Throws `unsupported` when one of the two rollout folders is a link that leaves the home. */
-  assertFoldersStayInside(): void {
+  /** Throws `unsupported` when there is no such home, or one of its two rollout folders is a link that leaves it. */
+  assertUsable(): void {
+    if (!this.exists) {
+      throw unsupported(
+        `the home ${this.root} does not exist`,
+        'Start Codex once, which makes it, or restart this server with --home (or CODEX_HOME) set to the right folder.',
+      );
+    }
     for (const folder of [this.sessions, this.archived]) this.assertInside(folder);
   }
 

@@ -68,6 +68,7 @@ export class ThreadMover {
       try {
         const changes = afterMove(move.currentPath);
         await this.#local.writeRows((rows) => rows.update(threadId, { rollout_path: move.currentPath, ...changes }));
+        for (const file of files) this.#local.catalog.moved(file, target(file));
       } catch (error) {
         move.undo();
         utimesSync(thread.file.path, atime, mtime);
@@ -76,7 +77,6 @@ export class ThreadMover {
     } catch (error) {
       throw writeFailure(`moving thread ${threadId}`, error);
     } finally {
-      this.#local.catalog.expire();
       await lock.release();
     }
   }
