@@ -125,7 +125,7 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
     if (to > 0) prepend(bytes.subarray(0, to));
     position = chunkStart;
   }
-  if (lineEnd > start || pieces.length > 0) yield line(start, Buffer.alloc(0));
+  if (isTerminated || lineEnd > start) yield line(start, Buffer.alloc(0));
 }
 
 /** The line's text; invalid UTF-8 becomes U+FFFD. A carriage return at the end is dropped. */

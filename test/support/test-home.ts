@@ -1,0 +1,161 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import Database from 'better-sqlite3';
+import { onTestFinished } from 'vitest';
+import type { ThreadId } from '../../src/protocol/ids.js';
+
+const SCHEMA = readFileSync(new URL('codex-state-schema.sql', import.meta.url), 'utf8');
+
+export type Line = Record<string, unknown>;
+
+export interface RolloutSpec {
+  readonly id?: ThreadId;
+  readonly mode?: 'legacy' | 'paginated';
+  /** ISO time of creation; also names the file. */
+  readonly at?: string;
+  readonly archived?: boolean;
+  readonly compressed?: boolean;
+  readonly rolloutId?: string;
+  /** More or other keys of the session_meta. */
+  readonly meta?: Line;
+  /** Lines after the session_meta; ordinals are added where the mode needs them. */
+  readonly lines?: readonly Line[];
+  /** One turn each: what the user says and what the agent answers. Put after `lines`. */
+  readonly turns?: readonly (readonly [string, string])[];
+  readonly firstOrdinal?: number;
+  /** Instead of all the above: the bytes of the file. */
+  readonly raw?: string | Buffer;
+}
+
+let counter = 0;
+
+/** A fresh UUID that sorts after the ones before. */
+export function newId(): ThreadId {
+  counter += 1;
+  return `01a20000-0000-7000-8000-${counter.toString(16).padStart(12, '0')}` as ThreadId;
+}
+
+/** A Codex home in a temp folder, removed when the test is over. */
+export class TestHome {
+  readonly root: string;
+
+  constructor() {
+    this.root = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-test-'));
+    mkdirSync(path.join(this.root, 'sessions'));
+    onTestFinished(() => rmSync(this.root, { recursive: true, force: true }));
+  }
+
+  /** Writes a rollout as Codex lays it out; returns its id and path. */
+  rollout(spec: RolloutSpec = {}): { id: ThreadId; file: string } {
+    const { id = newId(), at = '2026-11-20T10:00:00.000Z', rolloutId, archived, compressed } = spec;
+    const stamp = at.slice(0, 19).replaceAll(':', '-');
+    const suffix = `${rolloutId ? `_${rolloutId}` : ''}.jsonl${compressed ? '.zst' : ''}`;
+    const folder = archived ? 'archived_sessions' : path.join('sessions', ...at.slice(0, 10).split('-'));
+    const file = path.join(this.root, folder, `rollout-${stamp}-${id}${suffix}`);
+    const text = spec.raw ?? rolloutText({ ...spec, id, at });
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, compressed ? zstdCompressSync(text) : text);
+    utimesSync(file, Date.parse(at) / 1000, Date.parse(at) / 1000);
+    return { id, file };
+  }
+
+  /** Appends a line to the name index. */
+  name(id: string, name: string): void {
+    const line = JSON.stringify({ id, thread_name: name, updated_at: new Date().toISOString() });
+    writeFileSync(path.join(this.root, 'session_index.jsonl'), `${line}\n`, { flag: 'a' });
+  }
+
+  /** Makes Codex's state DB, its backfill complete. */
+  stateDb(file = 'state_5.sqlite'): Database.Database {
+    const db = new Database(path.join(this.root, file));
+    db.pragma('journal_mode = WAL');
+    db.exec(SCHEMA);
+    db.exec("INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'complete', 0)");
+    onTestFinished(() => {
+      db.close();
+    });
+    return db;
+  }
+
+  read(file: string): string {
+    return readFileSync(path.resolve(this.root, file), 'utf8');
+  }
+}
+
+/** Adds a row as Codex does for a rollout. */
+export function addRow(db: Database.Database, row: Record<string, string | number | null>): void {
+  const seconds = 1_795_000_000;
+  const values: Record<string, string | number | null> = {
+    created_at: seconds,
+    updated_at: seconds,
+    source: 'cli',
+    model_provider: 'mock',
+    cwd: '/home/dev/project',
+    title: '',
+    sandbox_policy: '{}',
+    approval_mode: 'never',
+    ...row,
+  };
+  const columns = Object.keys(values);
+  const marks = columns.map(() => '?').join(', ');
+  db.prepare(`INSERT INTO threads (${columns.join(', ')}) VALUES (${marks})`).run(...Object.values(values));
+}
+
+export function addEdge(db: Database.Database, parent: string, child: string, status = 'open'): void {
+  db.prepare('INSERT INTO thread_spawn_edges VALUES (?, ?, ?)').run(parent, child, status);
+}
+
+export function rolloutText(spec: RolloutSpec & { id: ThreadId; at: string }): string {
+  const { id, at, mode = 'legacy', firstOrdinal = 0 } = spec;
+  const meta = {
+    id,
+    session_id: id,
+    timestamp: at,
+    cwd: '/home/dev/project',
+    originator: 'test',
+    cli_version: '0.169.0',
+    source: 'cli',
+    model_provider: 'mock',
+    history_mode: mode,
+    ...spec.meta,
+  };
+  const lines: Line[] = [{ type: 'session_meta', payload: meta }, ...(spec.lines ?? [])];
+  for (const [index, [user, agent]] of (spec.turns ?? []).entries()) {
+    lines.push(...(mode === 'legacy' ? legacyTurn : paginatedTurn)(`turn-${index + 1}`, user, agent));
+  }
+  return lines
+    .map((line, index) => {
+      const ordinal = mode === 'paginated' ? { ordinal: firstOrdinal + index } : {};
+      return `${JSON.stringify({ timestamp: at, ...ordinal, ...line })}\n`;
+    })
+    .join('');
+}
+
+export const event = (payload: Line): Line => ({ type: 'event_msg', payload });
+
+export function legacyTurn(turnId: string, user: string, agent: string): Line[] {
+  return [
+    event({ type: 'task_started', turn_id: turnId, started_at: 1_795_000_000 }),
+    event({ type: 'user_message', message: user }),
+    event({ type: 'agent_message', message: agent, phase: 'final_answer' }),
+    event({ type: 'task_complete', turn_id: turnId, completed_at: 1_795_000_002, duration_ms: 2000 }),
+  ];
+}
+
+export function paginatedTurn(turnId: string, user: string, agent: string): Line[] {
+  const item = (value: Line) => event({ type: 'item_completed', turn_id: turnId, item: value });
+  return [
+    event({ type: 'task_started', turn_id: turnId, started_at: 1_795_000_000 }),
+    item({ type: 'UserMessage', id: `${turnId}-user`, content: [{ type: 'text', text: user }] }),
+    item({ type: 'AgentMessage', id: `${turnId}-agent`, content: [{ type: 'Text', text: agent }], phase: 'final_answer' }),
+    event({ type: 'task_complete', turn_id: turnId, completed_at: 1_795_000_002, duration_ms: 2000 }),
+  ];
+}
+
+/** The meta keys of a thread that another one spawned. */
+export function spawnedBy(parent: string, depth = 1): Line {
+  const spawn = { parent_thread_id: parent, depth, agent_path: null, agent_nickname: 'Euclid', agent_role: 'worker' };
+  return { parent_thread_id: parent, source: { subagent: { thread_spawn: spawn } }, agent_nickname: 'Euclid', agent_role: 'worker' };
+}

@@ -1,0 +1,40 @@
+import { onTestFinished } from 'vitest';
+import { RolloutHome } from '../../../src/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
+import { openStateDb } from '../../../src/state/state-db.js';
+import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
+import { TestHome } from '../../support/test-home.js';
+import { threadStoreContract } from '../contract.js';
+import { seedHome } from './seed-home.js';
+
+const warn = (message: string) => {
+  throw new Error(`nothing should be warned of: ${message}`);
+};
+
+threadStoreContract('LocalThreadStore with Codex’s state DB', async (seeds) => {
+  const home = new TestHome();
+  seedHome(home, home.stateDb(), seeds);
+  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false });
+  if (!stateDb) throw new Error('there is no state DB');
+  onTestFinished(() => stateDb.close());
+  const library = new RolloutLibrary(new RolloutHome(home.root));
+  return new LocalThreadStore({ library, stateDb, readOnly: false, warn });
+});
+
+threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
+  const home = new TestHome();
+  seedHome(home, undefined, seeds);
+  const library = new RolloutLibrary(new RolloutHome(home.root));
+  return new LocalThreadStore({ library, stateDb: undefined, readOnly: false, warn });
+});
+
+threadStoreContract('LocalThreadStore whose state DB knows none of the threads', async (seeds) => {
+  const home = new TestHome();
+  home.stateDb();
+  seedHome(home, undefined, seeds);
+  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false });
+  if (!stateDb) throw new Error('there is no state DB');
+  onTestFinished(() => stateDb.close());
+  const library = new RolloutLibrary(new RolloutHome(home.root));
+  return new LocalThreadStore({ library, stateDb, readOnly: false, warn });
+});
