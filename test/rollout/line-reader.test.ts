@@ -70,7 +70,12 @@ describe('readLines and readLinesBackward', () => {
       const options = { chunkBytes: 1 + random(40), maxLineBytes: 1 + random(60) };
       const forward = copy(readLines(file(content), options));
       const backward = copy(readLinesBackward(file(content), options)).reverse();
-      expect(backward).toEqual(forward);
+      // How much of the beginning of a cut line is kept depends on the chunks.
+      const comparable = (lines: typeof forward) => lines.map((line) => (line.isCut ? { ...line, text: '' } : line));
+      expect(comparable(backward)).toEqual(comparable(forward));
+      for (const { text, offset } of [...forward, ...backward]) {
+        expect(content.toString('latin1').slice(offset, offset + text.length)).toBe(text);
+      }
     }
   });
 
