@@ -18,6 +18,8 @@ export class NameIndex {
   #read = { ino: -1, offset: 0, mtimeMs: 0 };
   /** Changes whenever a name may have. */
   generation = 0;
+  /** Why the index cannot be read now, so that names may be missing; undefined when it can. */
+  problem: string | undefined;
 
   constructor(home: RolloutHome) {
     this.#home = home;
@@ -60,14 +62,19 @@ export class NameIndex {
     });
   }
 
+  /** Threads can do without their names: an index that cannot be read is a problem to tell, and no error. */
   #refresh(): void {
-    let stat: { ino: number; size: number; mtimeMs: number };
     try {
-      stat = statSync(this.#home.nameIndex);
+      this.#readNews();
+      this.problem = undefined;
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') throw error;
-      stat = { ino: -1, size: 0, mtimeMs: 0 };
+      this.problem = `session_index.jsonl cannot be read (${systemErrorCode(error) ?? 'unknown error'})`;
     }
+  }
+
+  #readNews(): void {
+    const found = statSync(this.#home.nameIndex, { throwIfNoEntry: false });
+    const stat = found ?? { ino: -1, size: 0, mtimeMs: 0 };
     const grew = stat.ino === this.#read.ino && stat.size >= this.#read.offset;
     if (grew && stat.mtimeMs === this.#read.mtimeMs && stat.size === this.#read.offset) return;
     if (!grew) this.#names = new Map();

@@ -255,6 +255,8 @@ export class LocalListing {
   #warnings({ missingFiles, outsideHome }: Reconciliation, unreadable: number): string[] {
     const { passedOver } = this.#local.catalog;
     const warnings: string[] = [];
+    const { problem } = this.#local.names;
+    if (problem !== undefined) warnings.push(`Names may be missing: ${problem}.`);
     if (unreadable > 0) warnings.push(`${unreadable} rollout files hold no readable thread and are left out.`);
     if (missingFiles > 0) warnings.push(`${missingFiles} threads of the state DB are left out: their rollout files are gone.`);
     if (outsideHome > 0) warnings.push(`${outsideHome} threads of the state DB are left out: their rollouts lie outside the home.`);
