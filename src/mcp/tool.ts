@@ -67,11 +67,11 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       title,
       description,
       inputSchema: schemaOf(input, 'input'),
-      outputSchema: orError(schemaOf(output, 'output')),
+      outputSchema: outline(schemaOf(output, 'output')),
       annotations: { title, readOnlyHint: isRead, destructiveHint: false, idempotentHint: true, openWorldHint: false },
     },
     async call(args, context) {
-      const parsed = input.safeParse(args ?? {});
+      const parsed = input.safeParse(args ?? {}, { reportInput: true });
       if (!parsed.success) throw argumentProblem(parsed.error, Object.keys(input.shape));
       return await tool.handler(parsed.data, context);
     },
@@ -88,7 +88,17 @@ function objectValues(properties: Readonly<Record<string, unknown>>): Record<str
   return Object.fromEntries(entries.map(([key, value]) => [key, Object(value)]));
 }
 
-/** Clients check a failed result against the same schema, so nothing is required and an error may stand alone. */
-function orError({ required: _, additionalProperties: __, ...schema }: JsonSchema): JsonSchema {
-  return { ...schema, properties: { ...schema.properties, error: { type: 'object' } } };
+/**
+ * The result in outline: its keys and their types. What lies deeper would cost each client some thousand characters,
+ * and the results speak for themselves. Clients check a failed result against the same schema, so nothing is required
+ * and an error may stand alone.
+ */
+function outline({ properties }: JsonSchema): JsonSchema {
+  const entries = Object.entries(properties).map(([name, value]) => [name, shallow(value)]);
+  return { type: 'object', properties: { ...Object.fromEntries(entries), error: { type: 'object' } } };
+}
+
+function shallow(schema: { type?: unknown; items?: { type?: unknown } }): object {
+  if (schema.type !== 'array') return { type: schema.type };
+  return { type: 'array', items: { type: schema.items?.type } };
 }
