@@ -48,6 +48,9 @@ describe('the definitions', () => {
 
   it('are small enough for every client', () => {
     expect(JSON.stringify(definitions).length).toBeLessThan(12_000);
+    for (const { inputSchema } of definitions) {
+      for (const property of Object.values(inputSchema.properties)) expect(property).toHaveProperty('description');
+    }
     expect(INSTRUCTIONS.length).toBeLessThanOrEqual(1500);
     for (const { description } of definitions) expect(description.length).toBeLessThanOrEqual(600);
   });

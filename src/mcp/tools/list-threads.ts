@@ -14,13 +14,13 @@ const DEFAULT_SOURCES = SOURCE_KINDS.filter((kind) => !HIDDEN_SOURCES.has(kind))
 const filterText = z.string().min(1).max(4000);
 
 const input = z.strictObject({
-  limit: z.int().min(1).max(100).default(20),
+  limit: z.int().min(1).max(100).default(20).describe('Threads in a page.'),
   cursor: z.string().max(2000).optional().describe('nextCursor of the page before; other arguments unchanged.'),
-  sortBy: z.enum(THREAD_SORTS).default('updatedAt'),
-  order: z.enum(['desc', 'asc']).default('desc'),
-  archived: z.enum(['exclude', 'only', 'include']).default('exclude'),
+  sortBy: z.enum(THREAD_SORTS).default('updatedAt').describe('recencyAt: when a person last asked.'),
+  order: z.enum(['desc', 'asc']).default('desc').describe('desc: newest first.'),
+  archived: z.enum(['exclude', 'only', 'include']).default('exclude').describe('Archived threads.'),
   sources: z.array(z.enum(SOURCE_KINDS)).min(1).optional().describe('Default: all but subagent and internal.'),
-  modelProviders: z.array(filterText).min(1).optional(),
+  modelProviders: z.array(filterText).min(1).optional().describe('Default: all.'),
   cwd: z
     .union([filterText, z.array(filterText).min(1).max(100)])
     .optional()

@@ -16,7 +16,7 @@ export const updateThreadMetadata = defineTool({
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,
-    name: nameParameter.optional().describe('null clears it.'),
+    name: nameParameter.optional().describe('1–200 characters; null clears it.'),
     gitInfo: z
       .strictObject({ sha: gitPart, branch: gitPart, originUrl: gitPart })
       .optional()

@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { PROJECT } from './support/mcp-client.js';
+import { TestHome } from './support/test-home.js';
+
+const INSPECTOR = path.join(PROJECT, 'node_modules/.bin/mcp-inspector');
+
+/** The MCP Inspector as a stranger would run it. Rejects when it exits with anything but 0. */
+async function inspect(home: TestHome, ...args: string[]) {
+  const server = [process.execPath, path.join(PROJECT, 'dist/main.js'), '--home', home.root];
+  const { stdout } = await promisify(execFile)(INSPECTOR, ['--cli', ...server, '--format', 'json', ...args], { cwd: PROJECT });
+  return JSON.parse(stdout).result;
+}
+
+describe('the MCP Inspector', () => {
+  it('lists the tools, and its strict look at their schemas finds nothing', async () => {
+    const { tools } = await inspect(new TestHome(), '--method', 'tools/list', '--strict');
+    expect(tools).toHaveLength(6);
+  });
+
+  it('calls the tools', async () => {
+    const home = new TestHome();
+    const { id } = home.rollout({ turns: [['hello', 'hi']] });
+    const call = (tool: string, args: object) =>
+      inspect(home, '--method', 'tools/call', '--tool-name', tool, '--tool-args-json', JSON.stringify(args));
+    expect((await call('set_thread_name', { threadId: id, name: 'Inspected' })).structuredContent.thread.name).toBe('Inspected');
+    const [list, reading, archived] = await Promise.all([
+      call('list_threads', { search: 'inspected' }),
+      call('read_thread', { threadId: id }),
+      call('archive_thread', { threadId: id, dryRun: true }),
+    ]);
+    expect(list.structuredContent.threads[0].threadId).toBe(id);
+    expect(reading.structuredContent.turns).toHaveLength(1);
+    expect(archived.structuredContent.archived).toEqual([id]);
+  });
+});
