@@ -8,5 +8,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores: more workers only make each other slow.
     maxWorkers: 2,
+    reporters: process.env['VITEST_REPORT'] ? ['default', 'json'] : ['default'],
+    outputFile: { json: process.env['VITEST_REPORT'] ?? '' },
   },
 });

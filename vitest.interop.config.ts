@@ -7,5 +7,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
+    reporters: process.env['VITEST_REPORT'] ? ['default', 'json'] : ['default'],
+    outputFile: { json: process.env['VITEST_REPORT'] ?? '' },
   },
 });

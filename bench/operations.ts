@@ -1,5 +1,5 @@
-import type { ThreadList, ThreadReading, TreeResult } from '../test/support/mcp-client.js';
 import type { AppServer } from '../test/interop/rig/with-codex.mjs';
+import type { ThreadList, ThreadReading, TreeResult } from '../test/support/mcp-client.js';
 import type { Operation } from './measure.js';
 import type { OurProcess } from './our-client.js';
 import type { SyntheticManifest, SyntheticThread } from './synthetic/synthetic-home.mjs';
@@ -21,10 +21,7 @@ export interface Servers {
 }
 
 /** What a user does most, each side checked against what the generator wrote. */
-export function operations(
-  { codex, ours, manifest, names }: Servers,
-  calls: number,
-): Operation[] {
+export function operations({ codex, ours, manifest, names }: Servers, calls: number): Operation[] {
   const active = manifest.threads.filter((thread) => !thread.archived);
   const roots = active.filter((thread) => thread.parent === null);
   const listed = roots.filter((thread) => LISTED.includes(thread.source)).sort((a, b) => b.at - a.at);
@@ -36,12 +33,21 @@ export function operations(
     return found;
   };
 
-  const list = (name: string, count: number, codexArgs: (i: number) => object, ourArgs: (i: number) => object, check: ListCheck) => ({
+  const list = (
+    name: string,
+    count: number,
+    codexArgs: (i: number) => object,
+    ourArgs: (i: number) => object,
+    check: ListCheck,
+  ) => ({
     name,
     calls: count,
     async codex(index: number) {
       const page = await codex.send<CodexPage>('thread/list', { sortKey: 'created_at', ...codexArgs(index) });
-      check(page.data.map(({ id }) => id), index);
+      check(
+        page.data.map(({ id }) => id),
+        index,
+      );
     },
     async ours(index: number) {
       check(await ourPages({ sortBy: 'createdAt', sources: LISTED, ...ourArgs(index) }), index);
@@ -60,7 +66,10 @@ export function operations(
     return ids;
   };
   const newest = (limit: number): ListCheck => {
-    const wanted = listed.slice(0, limit).map(({ id }) => id).join();
+    const wanted = listed
+      .slice(0, limit)
+      .map(({ id }) => id)
+      .join();
     return (ids) => expect(ids.join() === wanted, 'other threads than the newest ones');
   };
   const folder = (index: number) => pick(listed, index).cwd;
@@ -71,8 +80,20 @@ export function operations(
   const trees = { codex: treePairs.filter((_, i) => i % 2 === 0), ours: treePairs.filter((_, i) => i % 2 === 1) };
 
   return [
-    list('list 25', calls, () => ({ limit: 25 }), () => ({ limit: 25 }), newest(25)),
-    list('list 100', calls, () => ({ limit: 100 }), () => ({ limit: 100 }), newest(100)),
+    list(
+      'list 25',
+      calls,
+      () => ({ limit: 25 }),
+      () => ({ limit: 25 }),
+      newest(25),
+    ),
+    list(
+      'list 100',
+      calls,
+      () => ({ limit: 100 }),
+      () => ({ limit: 100 }),
+      newest(100),
+    ),
     list(
       'list 25 by cwd',
       calls,
@@ -90,14 +111,23 @@ export function operations(
       (index) => ({ limit: 25, search: term(index) }),
       (ids, index) => {
         const found = listed.filter((thread) => textOf(thread).includes(term(index)));
-        expect(ids.join() === found.slice(0, 25).map(({ id }) => id).join(), 'other threads than those with the term');
+        expect(
+          ids.join() ===
+            found
+              .slice(0, 25)
+              .map(({ id }) => id)
+              .join(),
+          'other threads than those with the term',
+        );
       },
     ),
     {
       name: 'read metadata',
       calls,
       async codex(index) {
-        const { thread } = await codex.send<{ thread: { id: string; cwd: string } }>('thread/read', { threadId: pick(roots, index).id });
+        const { thread } = await codex.send<{ thread: { id: string; cwd: string } }>('thread/read', {
+          threadId: pick(roots, index).id,
+        });
         expect(thread.cwd === pick(roots, index).cwd, 'another cwd');
       },
       async ours(index) {
@@ -144,7 +174,9 @@ export function operations(
         expect(data.length === wanted(index), `${data.length} turns of ${wanted(index)}`);
       },
       async ours(index) {
-        const { turns: found, nextCursor } = await ours.call<ThreadReading>('read_thread', { threadId: pick(from, index).id });
+        const { turns: found, nextCursor } = await ours.call<ThreadReading>('read_thread', {
+          threadId: pick(from, index).id,
+        });
         const isCut = nextCursor !== undefined && (found?.length ?? 0) > 0 && (found?.length ?? 0) < wanted(index);
         expect(found?.length === wanted(index) || isCut, `${found?.length} turns of ${wanted(index)}`);
       },

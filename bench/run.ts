@@ -52,7 +52,9 @@ async function benchHome(count: number): Promise<string> {
     const initMs = { codex: codex.initMs ?? 0, ours: performance.now() - started };
     const rows: Row[] = [];
     const only = new RegExp(flags.only ?? '');
-    for (const operation of operations({ codex, ours, manifest, names }, Number(flags.calls)).filter(({ name }) => only.test(name))) {
+    for (const operation of operations({ codex, ours, manifest, names }, Number(flags.calls)).filter(({ name }) =>
+      only.test(name),
+    )) {
       note(operation.name);
       const row = await measure(operation);
       if (row.firstProblem) note(`  ${row.firstProblem}`);
@@ -78,7 +80,9 @@ async function letCodexIndex(home: string, count: number): Promise<void> {
 
 function namesIn(home: string): Map<string, string> {
   const lines = readFileSync(path.join(home, 'session_index.jsonl'), 'utf8').split('\n');
-  const entries = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as { id: string; thread_name: string });
+  const entries = lines
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { id: string; thread_name: string });
   return new Map(entries.map((entry) => [entry.id, entry.thread_name]));
 }
 

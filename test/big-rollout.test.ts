@@ -9,13 +9,19 @@ it('a rollout of 2 GB with a line of 200 MB is listed, read and patched in bound
   const home = new TestHome();
   const { id, file } = home.rollout({ turns: [['the first question', 'x']] });
   const fd = openSync(file, 'a');
-  writeSync(fd, '{"timestamp":"2026-11-20T10:00:00.000Z","type":"event_msg","payload":{"type":"agent_message","message":"');
+  writeSync(
+    fd,
+    '{"timestamp":"2026-11-20T10:00:00.000Z","type":"event_msg","payload":{"type":"agent_message","message":"',
+  );
   for (let megabyte = 0; megabyte < 200; megabyte += 1) writeSync(fd, 'y'.repeat(1024 * 1024));
   writeSync(fd, '"}}\n');
   // The bulk is one hole of zeros: a line that parses as nothing, at no cost in disk space.
   ftruncateSync(fd, 2 * GIGABYTE);
   const timestamp = '2026-11-20T10:00:00.000Z';
-  const lines = [event({ type: 'noise' }), ...[1, 2, 3].flatMap((n) => legacyTurn(`late-${n}`, `question ${n}`, `answer ${n}`))];
+  const lines = [
+    event({ type: 'noise' }),
+    ...[1, 2, 3].flatMap((n) => legacyTurn(`late-${n}`, `question ${n}`, `answer ${n}`)),
+  ];
   writeSync(fd, `\n${lines.map((line) => `${JSON.stringify({ timestamp, ...line })}\n`).join('')}`);
   closeSync(fd);
 
@@ -24,7 +30,10 @@ it('a rollout of 2 GB with a line of 200 MB is listed, read and patched in bound
   expect(turns?.map(({ turnId }) => turnId)).toEqual(['late-3', 'late-2', 'late-1']);
   const { threads } = await server.call<ThreadList>('list_threads', {});
   expect(threads[0]).toMatchObject({ threadId: id, preview: 'the first question' });
-  const { thread } = await server.call<ThreadReading>('update_thread_metadata', { threadId: id, gitInfo: { branch: 'b' } });
+  const { thread } = await server.call<ThreadReading>('update_thread_metadata', {
+    threadId: id,
+    gitInfo: { branch: 'b' },
+  });
   expect(thread.git).toEqual({ branch: 'b' });
   const all = await server.turnsOf(id);
   expect(all.map((turn) => turn.items.length)).toEqual([2, 1, 2, 2, 2]);

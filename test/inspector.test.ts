@@ -10,7 +10,9 @@ const INSPECTOR = path.join(PROJECT, 'node_modules/.bin/mcp-inspector');
 /** The MCP Inspector as a stranger would run it. Rejects when it exits with anything but 0. */
 async function inspect(home: TestHome, ...args: string[]) {
   const server = [process.execPath, path.join(PROJECT, 'dist/main.js'), '--home', home.root];
-  const { stdout } = await promisify(execFile)(INSPECTOR, ['--cli', ...server, '--format', 'json', ...args], { cwd: PROJECT });
+  const { stdout } = await promisify(execFile)(INSPECTOR, ['--cli', ...server, '--format', 'json', ...args], {
+    cwd: PROJECT,
+  });
   return JSON.parse(stdout).result;
 }
 
@@ -25,7 +27,9 @@ describe('the MCP Inspector', () => {
     const { id } = home.rollout({ turns: [['hello', 'hi']] });
     const call = (tool: string, args: object) =>
       inspect(home, '--method', 'tools/call', '--tool-name', tool, '--tool-args-json', JSON.stringify(args));
-    expect((await call('set_thread_name', { threadId: id, name: 'Inspected' })).structuredContent.thread.name).toBe('Inspected');
+    expect((await call('set_thread_name', { threadId: id, name: 'Inspected' })).structuredContent.thread.name).toBe(
+      'Inspected',
+    );
     const [list, reading, archived] = await Promise.all([
       call('list_threads', { search: 'inspected' }),
       call('read_thread', { threadId: id }),

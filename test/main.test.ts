@@ -37,26 +37,36 @@ async function run(
   return { code, stdout, stderr, ms: performance.now() - started };
 }
 
-const request = (id: number, method: string, params: object = {}) => `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
-const INITIALIZE = request(0, 'initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 't', version: '1' } });
+const request = (id: number, method: string, params: object = {}) =>
+  `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
+const INITIALIZE = request(0, 'initialize', {
+  protocolVersion: '2025-06-18',
+  capabilities: {},
+  clientInfo: { name: 't', version: '1' },
+});
 
 describe('the command line', () => {
   it('prints its usage and its version', async () => {
     const help = await run(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const flag of ['--home', '--sqlite-home', '--no-state-db', '--read-only', '--help', '--version']) expect(help.stdout).toContain(flag);
+    for (const flag of ['--home', '--sqlite-home', '--no-state-db', '--read-only', '--help', '--version'])
+      expect(help.stdout).toContain(flag);
     const { version } = JSON.parse(readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
     expect(await run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
   });
 
-  it.each([[['--bogus']], [['--home']], [['--home', '']], [['positional']], [['--read-only=maybe']]])('refuses %j', async (args) => {
-    const { code, stdout, stderr } = await run(args);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain('--help');
-  });
+  it.each([[['--bogus']], [['--home']], [['--home', '']], [['positional']], [['--read-only=maybe']]])(
+    'refuses %j',
+    async (args) => {
+      const { code, stdout, stderr } = await run(args);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toContain('--help');
+    },
+  );
 
   it('answers a Node that is too old with one line, before it loads anything native', async () => {
-    const old = "data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})";
+    const old =
+      "data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})";
     const { code, stderr } = await run([], undefined, { nodeArgs: ['--import', old] });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^threadkeeper needs Node 22 or newer, and this is Node 20\.20\.2.*\n$/);
@@ -71,7 +81,10 @@ describe('the process', () => {
       child.stdin?.end(`${INITIALIZE}${request(1, 'tools/call', { name: 'list_threads', arguments: {} })}`);
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const messages = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const messages = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(messages.map(({ id }) => id)).toEqual([0, 1]);
     expect(messages[1].result.structuredContent).toMatchObject({ total: 1 });
     expect(ms).toBeLessThan(30_000);
@@ -92,7 +105,10 @@ describe('the process', () => {
       child.stdin?.end(`garbage\n{"jsonrpc":"2.0"}\n[]\n\n${'x'.repeat(100_000)}\n${INITIALIZE}`);
     });
     expect(code).toBe(0);
-    const answers = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const answers = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(answers.some(({ id, result }) => id === 0 && result)).toBe(true);
   });
 
@@ -100,7 +116,10 @@ describe('the process', () => {
     const parent = new TestHome();
     const missing = path.join(parent.root, 'later');
     const server = await new OurServer(missing).start();
-    expect(await server.failure('list_threads', {})).toMatchObject({ code: 'unsupported', message: expect.stringContaining('does not exist') });
+    expect(await server.failure('list_threads', {})).toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('does not exist'),
+    });
     expect(readdirSync(parent.root)).toEqual(['sessions']);
     const other = new TestHome();
     other.rollout();
@@ -135,14 +154,18 @@ describe('the process', () => {
     writeFileSync(path.join(home.root, 'state_5.sqlite'), 'garbage '.repeat(1000));
     const { stderr, code } = await run(['--home', home.root], (child) => child.stdin?.end(INITIALIZE));
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^threadkeeper: serving from the rollout files, without the state DB: state_5\.sqlite: .*\n$/);
+    expect(stderr).toMatch(
+      /^threadkeeper: serving from the rollout files, without the state DB: state_5\.sqlite: .*\n$/,
+    );
   });
 
   it('tells a person in a terminal what it serves and how to attach it', async () => {
     const home = new TestHome();
     home.rollout();
     home.rollout({ archived: true });
-    const terminal = spawn('script', ['-qec', `${process.execPath} ${MAIN} --home ${home.root}`, '/dev/null'], { stdio: 'pipe' });
+    const terminal = spawn('script', ['-qec', `${process.execPath} ${MAIN} --home ${home.root}`, '/dev/null'], {
+      stdio: 'pipe',
+    });
     let text = '';
     const greeted = new Promise<void>((resolve) => {
       terminal.stdout.on('data', (data) => {
@@ -166,16 +189,26 @@ describe('mcp.json', () => {
     const home = new TestHome();
     home.rollout();
     // As an assistant would start it: without this test's PATH, which has Node 24 first.
-    const PATH = (process.env['PATH'] ?? '').split(':').filter((folder) => !folder.includes('node_modules')).join(':');
+    const PATH = (process.env['PATH'] ?? '')
+      .split(':')
+      .filter((folder) => !folder.includes('node_modules'))
+      .join(':');
     const env = { ...process.env, PATH };
-    const child = spawn(command, [...args, '--home', home.root], { cwd: PROJECT, env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(command, [...args, '--home', home.root], {
+      cwd: PROJECT,
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     let stdout = '';
     child.stdout.on('data', (data) => {
       stdout += data;
     });
     child.stdin.end(`${INITIALIZE}${request(1, 'tools/call', { name: 'list_threads', arguments: {} })}`);
     await new Promise((resolve) => child.once('close', resolve));
-    const messages = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const messages = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(messages[1].result.structuredContent.total).toBe(1);
   });
 });

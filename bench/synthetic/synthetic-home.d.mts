@@ -23,4 +23,7 @@ export interface SyntheticManifest {
   threads: SyntheticThread[];
 }
 
-export declare function makeSyntheticHome(home: string, options: { threads: number; seed?: number; trees?: number }): SyntheticManifest;
+export declare function makeSyntheticHome(
+  home: string,
+  options: { threads: number; seed?: number; trees?: number },
+): SyntheticManifest;

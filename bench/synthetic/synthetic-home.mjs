@@ -3,15 +3,26 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { writeConfig } from '../../test/interop/rig/with-codex.mjs';
 import { Random, WORDS } from './random.mjs';
-import { TextPool, makeRollout } from './synthetic-rollout.mjs';
+import { makeRollout, TextPool } from './synthetic-rollout.mjs';
 
 const DAY = 86_400e3;
 const MIN_ROLLOUT = 22_000;
 const MAX_ROLLOUT = 6 * 1048576;
-const NICKNAMES = ['Euclid', 'Hypatia', 'Noether', 'Turing', 'Gauss', 'Curie', 'Darwin', 'Faraday', 'Lovelace', 'Kepler'];
+const NICKNAMES = [
+  'Euclid',
+  'Hypatia',
+  'Noether',
+  'Turing',
+  'Gauss',
+  'Curie',
+  'Darwin',
+  'Faraday',
+  'Lovelace',
+  'Kepler',
+];
 const VERSIONS = ['0.98.0', '0.104.0', '0.118.0', '0.131.0', '0.146.0', '0.158.0', '0.169.0'];
 
-export const SYNTHETIC_DEFAULTS = {
+const SYNTHETIC_DEFAULTS = {
   threads: 1000,
   seed: 1,
   medianKb: 100,
@@ -179,7 +190,9 @@ class HomeMaker {
   rolloutFile({ id, at, archived }) {
     const date = new Date(at).toISOString();
     const name = `rollout-${date.slice(0, 19).replace(/:/g, '-')}-${id}.jsonl`;
-    return archived ? path.join('archived_sessions', name) : path.join('sessions', ...date.slice(0, 10).split('-'), name);
+    return archived
+      ? path.join('archived_sessions', name)
+      : path.join('sessions', ...date.slice(0, 10).split('-'), name);
   }
 
   addName(id, at) {
@@ -188,7 +201,8 @@ class HomeMaker {
 
   stats() {
     const sizes = this.threads.map((thread) => thread.bytes).sort((a, b) => a - b);
-    const kilobytesAt = (share) => Math.round(sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * share))] / 1024);
+    const kilobytesAt = (share) =>
+      Math.round(sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * share))] / 1024);
     const count = (matches) => this.threads.filter(matches).length;
     const total = sizes.reduce((sum, size) => sum + size, 0);
     return {

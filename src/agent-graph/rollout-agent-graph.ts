@@ -68,4 +68,7 @@ export class RolloutAgentGraph implements AgentGraphStore {
 }
 
 const cannotKeep = () =>
-  unsupported('spawn edges cannot be kept without a state DB', 'Nothing was changed. Start Codex once: it makes the DB.');
+  unsupported(
+    'spawn edges cannot be kept without a state DB',
+    'Nothing was changed. Start Codex once: it makes the DB.',
+  );

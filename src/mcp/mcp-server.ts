@@ -36,7 +36,9 @@ export function createMcpServer({ manager, version, log }: McpServerOptions): Mc
     { name: 'threadkeeper', title: 'threadkeeper', version },
     { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
   );
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: offered.map(({ definition }) => ({ ...definition })) }));
+  server.setRequestHandler(ListToolsRequestSchema, () => ({
+    tools: offered.map(({ definition }) => ({ ...definition })),
+  }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
     const tool = ALL_TOOLS.find(({ definition }) => definition.name === params.name);
     if (!tool) {

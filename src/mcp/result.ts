@@ -24,5 +24,9 @@ export function errorBody({ code, message, hint }: ThreadkeeperError): { code: s
 /** What went wrong as an error of the closed set; what was not foreseen keeps its details for the log. */
 export function asThreadkeeperError(error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
-  return internalError('something unforeseen went wrong', 'See the log of the server (stderr); calling again is safe.', error);
+  return internalError(
+    'something unforeseen went wrong',
+    'See the log of the server (stderr); calling again is safe.',
+    error,
+  );
 }

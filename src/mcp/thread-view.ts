@@ -46,7 +46,9 @@ export function threadView(thread: StoredThread, previewLength: number = READ_PR
     source: thread.source.kind,
     modelProvider: short(thread.modelProvider, 200),
     model: short(thread.model, 200),
-    git: nonEmpty(present({ sha: short(git.sha, 200), branch: short(git.branch, 500), originUrl: short(git.originUrl, 1000) })),
+    git: nonEmpty(
+      present({ sha: short(git.sha, 200), branch: short(git.branch, 500), originUrl: short(git.originUrl, 1000) }),
+    ),
     createdAt: isoTime(thread.createdAt),
     updatedAt: isoTime(thread.updatedAt),
     recencyAt: isoTime(thread.recencyAt),

@@ -26,14 +26,14 @@ interface TreeMoveView {
 export function treeMoveView(move: TreeMove): TreeMoveView {
   let left = RESULT_CHARACTERS - RESERVED_CHARACTERS;
   let notShown = 0;
-  const fit = <T>(entries: readonly T[]): T[] =>
+  const shown = <T>(entries: readonly T[]): T[] =>
     entries.filter((entry) => {
       left -= jsonSize(entry) + 1;
       if (left < 0) notShown += 1;
       return left >= 0;
     });
-  const failed = fit(move.failed.map(({ threadId, error }) => ({ threadId, error: errorBody(error) })));
-  const moved = fit(move.moved);
-  const skipped = fit(move.skipped);
+  const failed = shown(move.failed.map(({ threadId, error }) => ({ threadId, error: errorBody(error) })));
+  const moved = shown(move.moved);
+  const skipped = shown(move.skipped);
   return present({ moved, skipped, failed, notShown: notShown || undefined });
 }

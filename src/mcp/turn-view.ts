@@ -98,7 +98,10 @@ function fitTurn(
     break;
   }
   const after = turn.items.length - start - items.length + turn.omittedItems;
-  return { view: { ...shell, ...present({ itemsBefore: start || undefined, itemsAfter: after || undefined }), items }, next };
+  return {
+    view: { ...shell, ...present({ itemsBefore: start || undefined, itemsAfter: after || undefined }), items },
+    next,
+  };
 }
 
 function turnShell(turn: Turn): TurnView {
@@ -127,7 +130,11 @@ function itemView(item: TurnItem, { includeOutputs, maxOutputChars }: TurnViewOp
 }
 
 /** An item that is larger than a page: as much of its long text as fits, and how far that went. */
-function cutItem({ itemId, type, body }: TurnItem, view: ItemView, size: number): { view: ItemView; to: number | undefined } {
+function cutItem(
+  { itemId, type, body }: TurnItem,
+  view: ItemView,
+  size: number,
+): { view: ItemView; to: number | undefined } {
   const shown = body && view[body.field];
   if (!body || typeof shown !== 'string') {
     return { view: { itemId, type, leftOut: `${jsonSize(view)} characters, more than a page holds` }, to: undefined };

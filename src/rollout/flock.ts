@@ -29,7 +29,10 @@ function unixFlock(): Flock {
       const errno = koffi.errno();
       if (busy.has(errno)) return false;
       if (errno !== koffi.os.errno['EINTR']) {
-        throw internalError(`the file system refuses locks (errno ${errno})`, 'Put the home on a file system that has them.');
+        throw internalError(
+          `the file system refuses locks (errno ${errno})`,
+          'Put the home on a file system that has them.',
+        );
       }
     }
   };

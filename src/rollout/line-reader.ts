@@ -107,10 +107,15 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
   while (position > start) {
     const length = Math.min(chunkBytes, position - start);
     const bytes = Buffer.allocUnsafe(length);
-    if (source.read(bytes, position - length, length) < length) throw new Error('the rollout was cut while it was read');
+    if (source.read(bytes, position - length, length) < length)
+      throw new Error('the rollout was cut while it was read');
     const chunkStart = position - length;
     let to = length;
-    for (let at = bytes.lastIndexOf(NEWLINE, to - 1); at !== -1; at = to > 0 ? bytes.lastIndexOf(NEWLINE, to - 1) : -1) {
+    for (
+      let at = bytes.lastIndexOf(NEWLINE, to - 1);
+      at !== -1;
+      at = to > 0 ? bytes.lastIndexOf(NEWLINE, to - 1) : -1
+    ) {
       const offset = chunkStart + at + 1;
       // The newline that ends the file (or the range) ends a line; nothing comes after it.
       if (offset === end && lineEnd === end && !isTerminated) {

@@ -40,7 +40,10 @@ export async function resolveLineage(
       return { segments, problem: `the base rollout ${base.rolloutId} of thread ${threadId} is missing` };
     }
     if (base.endByteOffset <= 0 || (!file.isCompressed && statSync(file.path).size < base.endByteOffset)) {
-      return { segments, problem: `the base rollout ${base.rolloutId} is shorter than its cutoff ${base.endByteOffset}` };
+      return {
+        segments,
+        problem: `the base rollout ${base.rolloutId} is shorter than its cutoff ${base.endByteOffset}`,
+      };
     }
     seen.add(base.rolloutId);
     segments.push({ file, endByteOffset: base.endByteOffset });

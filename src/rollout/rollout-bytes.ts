@@ -59,7 +59,9 @@ async function openCompressed(file: string, headBytes: number): Promise<RolloutB
   unlinkSync(temporary);
   let size = 0;
   try {
-    const unpacked = createReadStream(file).on('error', (error) => unpacked.destroy(error)).pipe(zlib.createZstdDecompress());
+    const unpacked = createReadStream(file)
+      .on('error', (error) => unpacked.destroy(error))
+      .pipe(zlib.createZstdDecompress());
     for await (const chunk of unpacked) {
       const bytes: Buffer = chunk;
       writeSync(fd, bytes, 0, bytes.length, size);

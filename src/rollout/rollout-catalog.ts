@@ -191,7 +191,8 @@ export class RolloutCatalog {
 function compareCurrent(a: RolloutFile, b: RolloutFile): number {
   if (a.isArchived !== b.isArchived) return a.isArchived ? 1 : -1;
   if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
-  if (a.rolloutId !== b.rolloutId) return modifiedAt(b.path) - modifiedAt(a.path) || (a.rolloutId < b.rolloutId ? 1 : -1);
+  if (a.rolloutId !== b.rolloutId)
+    return modifiedAt(b.path) - modifiedAt(a.path) || (a.rolloutId < b.rolloutId ? 1 : -1);
   return Number(a.isCompressed) - Number(b.isCompressed);
 }
 

@@ -1,5 +1,5 @@
 import { asNumber, asObject, asString, asText, type JsonObject } from '../protocol/json.js';
-import { type RolloutLine, parseRolloutLine, parseRolloutTime } from '../protocol/rollout-line.js';
+import { parseRolloutLine, parseRolloutTime, type RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import { userTextOf } from '../protocol/user-text.js';
 import { hasInvalidUtf8, isBlank, linePrefix, lineText, type RawLine } from './line-reader.js';

@@ -180,14 +180,24 @@ export class StateDb {
         const code = error instanceof Database.SqliteError ? error.code : '';
         if (DAMAGED.test(code)) throw new StateDbLost(sqliteMessage(error), { cause: error });
         if (code.startsWith('SQLITE_FULL')) {
-          throw new ThreadkeeperError('resource_exhausted', 'the disk is full', 'Nothing was changed. Free some space.', {
-            cause: error,
-          });
+          throw new ThreadkeeperError(
+            'resource_exhausted',
+            'the disk is full',
+            'Nothing was changed. Free some space.',
+            {
+              cause: error,
+            },
+          );
         }
         if (code.startsWith('SQLITE_READONLY')) {
-          throw new ThreadkeeperError('read_only', 'the state DB is not writable', 'Nothing was changed. Check its permissions.', {
-            cause: error,
-          });
+          throw new ThreadkeeperError(
+            'read_only',
+            'the state DB is not writable',
+            'Nothing was changed. Check its permissions.',
+            {
+              cause: error,
+            },
+          );
         }
         if (!BUSY.test(code)) throw error;
         if (Date.now() >= deadline) {

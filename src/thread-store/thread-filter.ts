@@ -8,7 +8,8 @@ import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, Thread
 
 /** Throws `invalid_request` for what no store can answer: a limit below one, an empty list of values. */
 export function validateListParams({ filter, limit }: ListThreadsParams): void {
-  if (!Number.isInteger(limit) || limit < 1) throw invalidRequest('limit must be at least 1', 'Leave it out for the default.');
+  if (!Number.isInteger(limit) || limit < 1)
+    throw invalidRequest('limit must be at least 1', 'Leave it out for the default.');
   for (const key of ['sources', 'modelProviders', 'cwds'] as const) {
     if (filter[key]?.length === 0) {
       throw invalidRequest(`${key} is an empty list, which matches nothing`, `Leave ${key} out to match everything.`);

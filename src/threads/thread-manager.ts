@@ -134,7 +134,8 @@ async function moveTree(
     try {
       await take(threadId);
     } catch (error) {
-      const known = error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
+      const known =
+        error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
       // An edge can outlive its thread.
       if (known.code === 'thread_not_found') skipped.push({ threadId, reason: 'its thread is no longer there' });
       else failed.push({ threadId, error: known });

@@ -117,7 +117,11 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
   image_generation_end: (event) => ({
     type: 'imageGeneration',
     itemId: callId(event),
-    fields: shortFields({ status: event['status'], revisedPrompt: event['revised_prompt'], savedPath: event['saved_path'] }),
+    fields: shortFields({
+      status: event['status'],
+      revisedPrompt: event['revised_prompt'],
+      savedPath: event['saved_path'],
+    }),
   }),
   collab_agent_spawn_end: (event) => collab('spawnAgent', event),
   collab_agent_interaction_end: (event) => collab('sendInput', event),
@@ -180,7 +184,10 @@ function collab(tool: string, event: JsonObject): ItemDraft {
 /** What came with a legacy user message: image and audio URLs, and paths. */
 function attachments(event: JsonObject): unknown[] | undefined {
   const all = (key: string, type: string, field: string) =>
-    (asArray(event[key]) ?? []).map((value) => ({ type, [field]: shortText(asString(value) ?? JSON.stringify(value)) }));
+    (asArray(event[key]) ?? []).map((value) => ({
+      type,
+      [field]: shortText(asString(value) ?? JSON.stringify(value)),
+    }));
   const found = [
     ...all('images', 'image', 'url'),
     ...all('local_images', 'localImage', 'path'),

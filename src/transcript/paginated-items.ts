@@ -130,7 +130,10 @@ function messageContent(item: JsonObject): Pick<ItemDraft, 'fields' | 'body'> {
 
 function attachment(part: JsonObject): Record<string, unknown> {
   const { type, ...rest } = part;
-  const fields = Object.entries(rest).map(([key, value]) => [key, typeof value === 'string' ? shortText(value) : value]);
+  const fields = Object.entries(rest).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? shortText(value) : value,
+  ]);
   return { type: camelCase(type), ...Object.fromEntries(fields) };
 }
 

@@ -90,13 +90,17 @@ export class TurnBuilder {
 
   /** A line that was too long to parse: its item is there, its text is not. */
   addUnparsed(anchor: TurnAnchor, bytes: number, head: string): void {
-    if (!/"type":"event_msg"/.test(head) || !/"type":"(?:item_completed|user_message|agent_message)"/.test(head)) return;
+    if (!/"type":"event_msg"/.test(head) || !/"type":"(?:item_completed|user_message|agent_message)"/.test(head))
+      return;
     const turnId = /"turn_id":"([^"]+)"/.exec(head)?.[1];
-    const type = /"item":\{"type":"(\w+)"/.exec(head)?.[1] ?? (/"type":"user_message"/.test(head) ? 'userMessage' : 'agentMessage');
+    const type =
+      /"item":\{"type":"(\w+)"/.exec(head)?.[1] ??
+      (/"type":"user_message"/.test(head) ? 'userMessage' : 'agentMessage');
     const itemId = /"item":\{"type":"\w+","id":"([^"]+)"/.exec(head)?.[1];
     const turn = this.#turnFor(turnId, anchor, type === 'UserMessage' || type === 'userMessage');
     const name = type.slice(0, 1).toLowerCase() + type.slice(1);
-    if (turn) this.#put(turn, { type: name, itemId, fields: { tooLarge: `${bytes} bytes in one line; not read` } }, anchor);
+    if (turn)
+      this.#put(turn, { type: name, itemId, fields: { tooLarge: `${bytes} bytes in one line; not read` } }, anchor);
   }
 
   /** The turns, oldest first. `isLive` says that some process is writing the thread, so an open turn may be running. */
@@ -167,7 +171,11 @@ export class TurnBuilder {
   #addItem(event: JsonObject, anchor: TurnAnchor): void {
     const isPaginated = this.#options.mode === 'paginated';
     const completed = isPaginated && event['type'] === 'item_completed';
-    const draft = completed ? itemOfCompleted(asObject(event['item']) ?? {}) : isPaginated ? undefined : itemOfLegacyEvent(event);
+    const draft = completed
+      ? itemOfCompleted(asObject(event['item']) ?? {})
+      : isPaginated
+        ? undefined
+        : itemOfLegacyEvent(event);
     if (!draft) return;
     const turn = this.#turnFor(asString(event['turn_id']), anchor, draft.type === 'userMessage' && !isPaginated);
     if (!turn) return;

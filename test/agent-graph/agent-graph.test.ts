@@ -18,13 +18,22 @@ function agentGraphContract(name: string, make: (edges: readonly Pair[]) => Prom
     const [root, a, b, c, d] = Array.from({ length: 5 }, newId) as [ThreadId, ThreadId, ThreadId, ThreadId, ThreadId];
 
     it('lists the children of a thread by id', async () => {
-      const graph = await make([[root, b], [root, a], [a, c]]);
+      const graph = await make([
+        [root, b],
+        [root, a],
+        [a, c],
+      ]);
       expect(await graph.listChildren(root)).toEqual([a, b]);
       expect(await graph.listChildren(c)).toEqual([]);
     });
 
     it('lists descendants by depth, then id, without the root', async () => {
-      const graph = await make([[root, b], [root, a], [b, c], [a, d]]);
+      const graph = await make([
+        [root, b],
+        [root, a],
+        [b, c],
+        [a, d],
+      ]);
       expect(await graph.listDescendants(root)).toEqual([
         { threadId: a, parentThreadId: root, depth: 1 },
         { threadId: b, parentThreadId: root, depth: 1 },
@@ -34,7 +43,12 @@ function agentGraphContract(name: string, make: (edges: readonly Pair[]) => Prom
     });
 
     it('ends a walk that meets a cycle, each thread once', async () => {
-      const graph = await make([[root, a], [a, b], [b, root], [c, c]]);
+      const graph = await make([
+        [root, a],
+        [a, b],
+        [b, root],
+        [c, c],
+      ]);
       expect((await graph.listDescendants(root)).map(({ threadId }) => threadId)).toEqual([a, b]);
       expect((await graph.listDescendants(b)).map(({ threadId }) => threadId)).toEqual([root, a]);
       expect(await graph.listDescendants(c)).toEqual([]);
@@ -102,18 +116,27 @@ agentGraphContract('RolloutAgentGraph', async (edges) => {
 });
 
 describe('edges that are kept', () => {
-  it.each(['memory', 'sqlite'])('in %s: a child has one parent, and a closed agent hides what is below it', async (kind) => {
-    const home = new TestHome();
-    home.stateDb();
-    const graph = kind === 'memory' ? new InMemoryAgentGraph() : await sqliteGraph(home);
-    const [root, a, b, other] = [newId(), newId(), newId(), newId()];
-    for (const edge of pairs([[root, a], [a, b], [other, a], [root, a]])) await graph.upsertSpawnEdge(edge);
-    expect(await graph.listChildren(other)).toEqual([]);
-    await graph.setSpawnEdgeStatus(a, 'closed');
-    expect(await graph.listDescendants(root, 'open')).toEqual([]);
-    expect(await graph.listDescendants(root, 'closed')).toHaveLength(1);
-    expect(await graph.listDescendants(root)).toHaveLength(2);
-  });
+  it.each(['memory', 'sqlite'])(
+    'in %s: a child has one parent, and a closed agent hides what is below it',
+    async (kind) => {
+      const home = new TestHome();
+      home.stateDb();
+      const graph = kind === 'memory' ? new InMemoryAgentGraph() : await sqliteGraph(home);
+      const [root, a, b, other] = [newId(), newId(), newId(), newId()];
+      for (const edge of pairs([
+        [root, a],
+        [a, b],
+        [other, a],
+        [root, a],
+      ]))
+        await graph.upsertSpawnEdge(edge);
+      expect(await graph.listChildren(other)).toEqual([]);
+      await graph.setSpawnEdgeStatus(a, 'closed');
+      expect(await graph.listDescendants(root, 'open')).toEqual([]);
+      expect(await graph.listDescendants(root, 'closed')).toHaveLength(1);
+      expect(await graph.listDescendants(root)).toHaveLength(2);
+    },
+  );
 
   it('are refused where edges are derived from rollouts', async () => {
     const error = await errorOf(rolloutGraph(new TestHome()).upsertSpawnEdge());

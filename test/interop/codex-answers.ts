@@ -112,6 +112,7 @@ export async function withAppServer<T>(home: string, action: (server: AppServer)
 
 /** The source of a thread in the words of our tools. */
 export function sourceKind(source: CodexThread['source']): string {
-  if (typeof source !== 'string') return Object.keys(source)[0] === 'subAgent' ? 'subagent' : (Object.keys(source)[0] ?? '');
+  if (typeof source !== 'string')
+    return Object.keys(source)[0] === 'subAgent' ? 'subagent' : (Object.keys(source)[0] ?? '');
   return source === 'appServer' ? 'mcp' : source;
 }

@@ -55,7 +55,11 @@ async function makeThreads(): Promise<{ roots: string[]; all: string[] }> {
       ['paginated', '[[answer:p]] paginated'],
       ['paginated', '[[tree:2,2]] a tree'],
     ] as const) {
-      const { thread } = await server.send<{ thread: { id: string } }>('thread/start', { cwd: folder, model: 'gpt-5.4', historyMode });
+      const { thread } = await server.send<{ thread: { id: string } }>('thread/start', {
+        cwd: folder,
+        model: 'gpt-5.4',
+        historyMode,
+      });
       await server.runTurn(thread.id, prompt);
       ids.push(thread.id);
     }
@@ -69,7 +73,12 @@ async function makeThreads(): Promise<{ roots: string[]; all: string[] }> {
 }
 
 /** Writes one thing after another until the process is gone. */
-async function writeUntilDead(server: OurServer, roots: readonly string[], round: number, names: Map<string, Set<string>>): Promise<void> {
+async function writeUntilDead(
+  server: OurServer,
+  roots: readonly string[],
+  round: number,
+  names: Map<string, Set<string>>,
+): Promise<void> {
   for (let step = 0; ; step += 1) {
     const threadId = roots[(round + step) % roots.length] ?? '';
     const name = `name ${round}.${step}`;
@@ -80,7 +89,10 @@ async function writeUntilDead(server: OurServer, roots: readonly string[], round
       else {
         const possible = names.get(threadId) ?? new Set<string>();
         names.set(threadId, possible.add(name));
-        const patch = kind === 2 ? { threadId, name } : { threadId, name, gitInfo: { branch: name }, memoryMode: step % 2 ? 'enabled' : 'disabled' };
+        const patch =
+          kind === 2
+            ? { threadId, name }
+            : { threadId, name, gitInfo: { branch: name }, memoryMode: step % 2 ? 'enabled' : 'disabled' };
         await server.call('update_thread_metadata', patch);
         names.set(threadId, new Set([name]));
       }
@@ -126,5 +138,7 @@ async function expectMovableAndResumable(id: string): Promise<void> {
 }
 
 function filesOf(id: string): string[] {
-  return readdirSync(home, { recursive: true }).map(String).filter((name) => name.includes(id) && name.endsWith('.jsonl'));
+  return readdirSync(home, { recursive: true })
+    .map(String)
+    .filter((name) => name.includes(id) && name.endsWith('.jsonl'));
 }

@@ -16,7 +16,10 @@ let codex: Map<string, CodexAnswer>;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-interop-'));
-  codex = await codexAnswers(realHome, Object.values(realThreads).map(({ id }) => id));
+  codex = await codexAnswers(
+    realHome,
+    Object.values(realThreads).map(({ id }) => id),
+  );
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -296,4 +299,3 @@ function codexText(item: CodexItem): Record<string, unknown> {
     attachments: item.type === 'userMessage' ? parts.filter((part) => part.type !== 'text').length : 0,
   };
 }
-

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import os from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OurServer, type ThreadReading, type TreeResult } from '../support/mcp-client.js';
 import { type CodexThread, type CodexTurn, withAppServer } from './codex-answers.js';
 import { AppServer, startMock, writeConfig } from './rig/with-codex.mjs';
@@ -67,7 +67,8 @@ for (const mode of ['legacy', 'paginated'] as const) {
     it('shows name and git of one patch, and parts that it cleared', async () => {
       const gitInfo = { sha: 'abc', branch: 'feature', originUrl: 'https://example.com/r.git' };
       await ours.call('update_thread_metadata', { threadId: id, name: 'Patched', gitInfo, memoryMode: 'disabled' });
-      for (const seen of await seenByCodex(id)) expect(seen).toEqual({ name: 'Patched', git: gitInfo, isArchived: false });
+      for (const seen of await seenByCodex(id))
+        expect(seen).toEqual({ name: 'Patched', git: gitInfo, isArchived: false });
       await ours.call('update_thread_metadata', { threadId: id, gitInfo: { sha: null } });
       const { thread } = await ours.call<ThreadReading>('read_thread', { threadId: id, includeTurns: false });
       expect(thread.git).toEqual({ branch: 'feature', originUrl: 'https://example.com/r.git' });
@@ -100,7 +101,10 @@ for (const mode of ['legacy', 'paginated'] as const) {
     });
 
     it('archives and unarchives where Codex sees it', async () => {
-      expect(await ours.call<TreeResult>('archive_thread', { threadId: id })).toMatchObject({ archived: [id], failed: [] });
+      expect(await ours.call<TreeResult>('archive_thread', { threadId: id })).toMatchObject({
+        archived: [id],
+        failed: [],
+      });
       for (const seen of await seenByCodex(id)) expect(seen).toMatchObject({ name: 'Patched', isArchived: true });
       await ours.call('set_thread_name', { threadId: id, name: 'Named while archived' });
       await ours.call('unarchive_thread', { threadId: id });
@@ -258,7 +262,12 @@ describe('writes on a home whose DB is gone', () => {
     const id = await coldThread('legacy', ['[[answer:y]] without a DB']);
     const copy = copyWithoutDb();
     const server = await new OurServer(copy).start();
-    await server.call('update_thread_metadata', { threadId: id, name: 'No DB', gitInfo: { branch: 'kept' }, memoryMode: 'disabled' });
+    await server.call('update_thread_metadata', {
+      threadId: id,
+      name: 'No DB',
+      gitInfo: { branch: 'kept' },
+      memoryMode: 'disabled',
+    });
     expect((await server.call<ThreadReading>('read_thread', { threadId: id })).thread).toMatchObject({
       name: 'No DB',
       git: { branch: 'kept' },

@@ -4,8 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ServeOptions } from '../../src/cli.js';
 import { INSTRUCTIONS } from '../../src/mcp/instructions.js';
 import { createMcpServer } from '../../src/mcp/mcp-server.js';
-import type { TurnView } from '../../src/mcp/turn-view.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
+import type { TurnView } from '../../src/mcp/turn-view.js';
 import { open } from '../support/local-store.js';
 import type { ThreadList, ThreadReading, ToolError, TreeResult } from '../support/mcp-client.js';
 import { event, newId, paginatedTurn, spawnedBy, TestHome } from '../support/test-home.js';
@@ -32,7 +32,9 @@ async function connect(home: TestHome, options: Partial<ServeOptions> = {}) {
     call: async <T>(name: string, args: object): Promise<T> => {
       const { isError, value } = await raw(name, args);
       expect(isError, JSON.stringify(value)).toBe(false);
-      ALL_TOOLS.find(({ definition }) => definition.name === name)?.result.strict().parse(value);
+      ALL_TOOLS.find(({ definition }) => definition.name === name)
+        ?.result.strict()
+        .parse(value);
       return value as T;
     },
     failure: async (name: string, args: object): Promise<ToolError> => {
@@ -66,7 +68,13 @@ describe('the definitions', () => {
     ]);
     for (const { name, title, annotations, inputSchema, outputSchema } of definitions) {
       const isRead = /^(list|read)_/.test(name);
-      expect(annotations).toEqual({ title, readOnlyHint: isRead, destructiveHint: false, idempotentHint: true, openWorldHint: false });
+      expect(annotations).toEqual({
+        title,
+        readOnlyHint: isRead,
+        destructiveHint: false,
+        idempotentHint: true,
+        openWorldHint: false,
+      });
       expect(inputSchema).toMatchObject({ type: 'object', additionalProperties: false });
       expect(outputSchema).toMatchObject({ type: 'object', properties: { error: expect.anything() } });
     }
@@ -83,7 +91,9 @@ describe('the definitions', () => {
 
   it('are what there is: another tool is a protocol error that names them', async () => {
     const { client } = await connect(new TestHome());
-    await expect(client.callTool({ name: 'delete_thread', arguments: {} })).rejects.toThrow(/unknown tool.*list_threads/);
+    await expect(client.callTool({ name: 'delete_thread', arguments: {} })).rejects.toThrow(
+      /unknown tool.*list_threads/,
+    );
   });
 });
 
@@ -163,12 +173,18 @@ describe('list_threads', () => {
     home.rollout({ meta: spawnedBy(id) });
     home.rollout({ meta: spawnedBy(id) });
     const { call } = await connect(home);
-    expect(await call<ThreadList>('list_threads', {})).toMatchObject({ total: 1, hidden: { archived: 1, subagents: 2 } });
+    expect(await call<ThreadList>('list_threads', {})).toMatchObject({
+      total: 1,
+      hidden: { archived: 1, subagents: 2 },
+    });
     const all = await call<ThreadList>('list_threads', { archived: 'include', sources: ['cli', 'subagent'] });
     expect(all).toMatchObject({ total: 4, hidden: { archived: 0, subagents: 0 } });
     const children = await call<ThreadList>('list_threads', { parentThreadId: id });
     expect(children).toMatchObject({ total: 2, hidden: { archived: 0, subagents: 0 } });
-    expect(children.threads[0]).toMatchObject({ parentThreadId: id, agent: { nickname: 'Euclid', role: 'worker', depth: 1 } });
+    expect(children.threads[0]).toMatchObject({
+      parentThreadId: id,
+      agent: { nickname: 'Euclid', role: 'worker', depth: 1 },
+    });
   });
 
   it('leaves out what is unknown, and cuts previews to 200 characters', async () => {
@@ -186,7 +202,11 @@ describe('list_threads', () => {
 
   it('ends a page that would be too large, and goes on with the cursor', async () => {
     const home = new TestHome();
-    for (let n = 0; n < 100; n += 1) home.rollout({ turns: [[`${n} ${'long preview '.repeat(40)}`, 'x']], meta: { cwd: `/home/${'deep/'.repeat(40)}` } });
+    for (let n = 0; n < 100; n += 1)
+      home.rollout({
+        turns: [[`${n} ${'long preview '.repeat(40)}`, 'x']],
+        meta: { cwd: `/home/${'deep/'.repeat(40)}` },
+      });
     const { call } = await connect(home);
     const ids = new Set<string>();
     let pages = 0;
@@ -205,7 +225,15 @@ describe('list_threads', () => {
   it('stays within its size whatever a thread is made of', async () => {
     const home = new TestHome();
     const huge = '\u0001"\\'.repeat(20_000);
-    home.rollout({ turns: [[huge, 'x']], meta: { cwd: `/${huge}`, model_provider: huge, agent_nickname: huge, git: { branch: huge, commit_hash: huge, repository_url: huge } } });
+    home.rollout({
+      turns: [[huge, 'x']],
+      meta: {
+        cwd: `/${huge}`,
+        model_provider: huge,
+        agent_nickname: huge,
+        git: { branch: huge, commit_hash: huge, repository_url: huge },
+      },
+    });
     const { call } = await connect(home);
     expect((await call<ThreadList>('list_threads', {})).threads).toHaveLength(1);
   });
@@ -213,15 +241,34 @@ describe('list_threads', () => {
 
 describe('read_thread', () => {
   const output = (size: number) =>
-    event({ type: 'item_completed', turn_id: 'turn-1', item: { type: 'CommandExecution', id: 'c', command: ['make'], status: 'completed', exit_code: 0, aggregated_output: 'o'.repeat(size) } });
+    event({
+      type: 'item_completed',
+      turn_id: 'turn-1',
+      item: {
+        type: 'CommandExecution',
+        id: 'c',
+        command: ['make'],
+        status: 'completed',
+        exit_code: 0,
+        aggregated_output: 'o'.repeat(size),
+      },
+    });
 
   it('gives the size of outputs, the outputs when asked, and says how they were cut', async () => {
     const home = new TestHome();
     const [start, ...rest] = paginatedTurn('turn-1', 'build it', 'done');
     const { id } = home.rollout({ mode: 'paginated', lines: [start ?? {}, output(5000), ...rest] });
     const { call } = await connect(home);
-    const command = async (args: object) => (await call<ThreadReading>('read_thread', { threadId: id, ...args })).turns?.[0]?.items[0];
-    expect(await command({})).toEqual({ itemId: 'c', type: 'commandExecution', command: 'make', status: 'completed', exitCode: 0, aggregatedOutputChars: 5000 });
+    const command = async (args: object) =>
+      (await call<ThreadReading>('read_thread', { threadId: id, ...args })).turns?.[0]?.items[0];
+    expect(await command({})).toEqual({
+      itemId: 'c',
+      type: 'commandExecution',
+      command: 'make',
+      status: 'completed',
+      exitCode: 0,
+      aggregatedOutputChars: 5000,
+    });
     expect(await command({ includeOutputs: true })).toMatchObject({
       aggregatedOutput: 'o'.repeat(2000),
       cut: { field: 'aggregatedOutput', from: 0, to: 2000, total: 5000, rest: 'raise maxOutputCharsPerItem' },
@@ -234,40 +281,60 @@ describe('read_thread', () => {
   it('gives metadata alone when asked', async () => {
     const home = new TestHome();
     const { id } = home.rollout({ turns: [['q', 'a']] });
-    const reading = await (await connect(home)).call<ThreadReading>('read_thread', { threadId: id, includeTurns: false });
+    const reading = await (await connect(home)).call<ThreadReading>('read_thread', {
+      threadId: id,
+      includeTurns: false,
+    });
     expect(Object.keys(reading)).toEqual(['thread']);
   });
 
-  it.each(['newestFirst', 'oldestFirst'])('cuts a turn and an item that are larger than a page, %s, and loses nothing', async (order) => {
-    const home = new TestHome();
-    const text = Array.from({ length: 20_000 }, (_, n) => `${n}: "ünï🎉\n`).join('');
-    const lines = [
-      ...paginatedTurn('small', 'first', 'first answer'),
-      event({ type: 'task_started', turn_id: 'big' }),
-      ...Array.from({ length: 60 }, (_, n) => event({ type: 'item_completed', turn_id: 'big', item: { type: 'Plan', id: `p${n}`, text: `${n} ${'step '.repeat(300)}` } })),
-      event({ type: 'item_completed', turn_id: 'big', item: { type: 'AgentMessage', id: 'long', content: [{ type: 'Text', text }] } }),
-      event({ type: 'item_completed', turn_id: 'big', item: { type: 'AgentMessage', id: 'after', content: [{ type: 'Text', text: 'the end' }] } }),
-      event({ type: 'task_complete', turn_id: 'big' }),
-    ];
-    const { id } = home.rollout({ mode: 'paginated', lines });
-    const { call } = await connect(home);
-    const texts = new Map<string, string>();
-    const turnIds: string[] = [];
-    let cursor: string | undefined;
-    let pages = 0;
-    do {
-      const page = await call<ThreadReading>('read_thread', { threadId: id, order, ...(cursor ? { cursor } : {}) });
-      for (const turn of page.turns ?? []) collect(turn, texts, turnIds);
-      cursor = page.nextCursor;
-      pages += 1;
-      expect(pages).toBeLessThan(60);
-    } while (cursor);
-    expect(turnIds).toEqual(order === 'newestFirst' ? ['big', 'small'] : ['small', 'big']);
-    expect([...texts.keys()].filter((key) => /^p\d/.test(key))).toHaveLength(60);
-    expect(texts.get('long')).toBe(text);
-    expect(texts.get('after')).toBe('the end');
-    expect(texts.get('small-user')).toBe('first');
-  });
+  it.each(['newestFirst', 'oldestFirst'])(
+    'cuts a turn and an item that are larger than a page, %s, and loses nothing',
+    async (order) => {
+      const home = new TestHome();
+      const text = Array.from({ length: 20_000 }, (_, n) => `${n}: "ünï🎉\n`).join('');
+      const lines = [
+        ...paginatedTurn('small', 'first', 'first answer'),
+        event({ type: 'task_started', turn_id: 'big' }),
+        ...Array.from({ length: 60 }, (_, n) =>
+          event({
+            type: 'item_completed',
+            turn_id: 'big',
+            item: { type: 'Plan', id: `p${n}`, text: `${n} ${'step '.repeat(300)}` },
+          }),
+        ),
+        event({
+          type: 'item_completed',
+          turn_id: 'big',
+          item: { type: 'AgentMessage', id: 'long', content: [{ type: 'Text', text }] },
+        }),
+        event({
+          type: 'item_completed',
+          turn_id: 'big',
+          item: { type: 'AgentMessage', id: 'after', content: [{ type: 'Text', text: 'the end' }] },
+        }),
+        event({ type: 'task_complete', turn_id: 'big' }),
+      ];
+      const { id } = home.rollout({ mode: 'paginated', lines });
+      const { call } = await connect(home);
+      const texts = new Map<string, string>();
+      const turnIds: string[] = [];
+      let cursor: string | undefined;
+      let pages = 0;
+      do {
+        const page = await call<ThreadReading>('read_thread', { threadId: id, order, ...(cursor ? { cursor } : {}) });
+        for (const turn of page.turns ?? []) collect(turn, texts, turnIds);
+        cursor = page.nextCursor;
+        pages += 1;
+        expect(pages).toBeLessThan(60);
+      } while (cursor);
+      expect(turnIds).toEqual(order === 'newestFirst' ? ['big', 'small'] : ['small', 'big']);
+      expect([...texts.keys()].filter((key) => /^p\d/.test(key))).toHaveLength(60);
+      expect(texts.get('long')).toBe(text);
+      expect(texts.get('after')).toBe('the end');
+      expect(texts.get('small-user')).toBe('first');
+    },
+  );
 
   it('refuses a cursor of another thread, another order, or no cursor at all', async () => {
     const home = new TestHome();
@@ -277,8 +344,16 @@ describe('read_thread', () => {
     const { call, failure } = await connect(home);
     const { nextCursor: cursor } = await call<ThreadReading>('read_thread', { threadId: id, turnLimit: 2 });
     expect(cursor).toBeDefined();
-    for (const args of [{ threadId: other.id, cursor }, { threadId: id, order: 'oldestFirst', cursor }, { threadId: id, cursor: 'x' }, { threadId: id, cursor: '' }]) {
-      expect(await failure('read_thread', args)).toMatchObject({ code: 'invalid_request', hint: expect.stringContaining('cursor') });
+    for (const args of [
+      { threadId: other.id, cursor },
+      { threadId: id, order: 'oldestFirst', cursor },
+      { threadId: id, cursor: 'x' },
+      { threadId: id, cursor: '' },
+    ]) {
+      expect(await failure('read_thread', args)).toMatchObject({
+        code: 'invalid_request',
+        hint: expect.stringContaining('cursor'),
+      });
     }
   });
 });
@@ -291,12 +366,29 @@ describe('the tools that write', () => {
     const { call } = await connect(home);
     expect((await call<ThreadReading>('set_thread_name', { threadId: id, name: ' N ' })).thread.name).toBe('N');
     const patch = { threadId: id, gitInfo: { sha: ' abc ', branch: 'b' }, memoryMode: 'disabled' };
-    expect((await call<ThreadReading>('update_thread_metadata', patch)).thread).toMatchObject({ name: 'N', git: { sha: 'abc', branch: 'b' }, memoryMode: 'disabled' });
-    expect(await call<TreeResult>('archive_thread', { threadId: id, dryRun: true })).toEqual({ archived: [id, child.id], skipped: [], failed: [], dryRun: true });
-    expect(await call<TreeResult>('archive_thread', { threadId: id })).toEqual({ archived: [id, child.id], skipped: [], failed: [], dryRun: false });
+    expect((await call<ThreadReading>('update_thread_metadata', patch)).thread).toMatchObject({
+      name: 'N',
+      git: { sha: 'abc', branch: 'b' },
+      memoryMode: 'disabled',
+    });
+    expect(await call<TreeResult>('archive_thread', { threadId: id, dryRun: true })).toEqual({
+      archived: [id, child.id],
+      skipped: [],
+      failed: [],
+      dryRun: true,
+    });
+    expect(await call<TreeResult>('archive_thread', { threadId: id })).toEqual({
+      archived: [id, child.id],
+      skipped: [],
+      failed: [],
+      dryRun: false,
+    });
     const archived = await call<ThreadReading>('read_thread', { threadId: child.id });
     expect(archived.thread).toMatchObject({ archived: true, archivedAt: expect.stringMatching(/Z$/) });
-    expect(await call<TreeResult>('unarchive_thread', { threadId: id, includeDescendants: false })).toMatchObject({ unarchived: [id], dryRun: false });
+    expect(await call<TreeResult>('unarchive_thread', { threadId: id, includeDescendants: false })).toMatchObject({
+      unarchived: [id],
+      dryRun: false,
+    });
     expect((await call<ThreadReading>('set_thread_name', { threadId: id, name: null })).thread.name).toBeUndefined();
   });
 });

@@ -32,7 +32,14 @@ describe('a thread id', () => {
   it('is a UUID of any version, in lower case', () => {
     expect(parseThreadId(' 01A202BC-7049-7093-9231-5A69DEB1E62A ')).toBe('01a202bc-7049-7093-9231-5a69deb1e62a');
     expect(asThreadId('00000000-0000-0000-0000-000000000000')).toBeDefined();
-    for (const bad of ['', 'x', '01a202bc70497093923 15a69deb1e62a', '01a202bc-7049-7093-9231-5a69deb1e62a/..', 7, null]) {
+    for (const bad of [
+      '',
+      'x',
+      '01a202bc70497093923 15a69deb1e62a',
+      '01a202bc-7049-7093-9231-5a69deb1e62a/..',
+      7,
+      null,
+    ]) {
       expect(asThreadId(bad)).toBeUndefined();
     }
   });
@@ -55,15 +62,42 @@ describe('a session source', () => {
 
   it('of a spawned agent names its parent', () => {
     const parent = '01a202bc-7049-7093-9231-5a69deb1e62a';
-    const value = { subagent: { thread_spawn: { parent_thread_id: parent, depth: 2, agent_path: '/root/a', agent_nickname: null, agent_role: 'worker' } } };
-    expect(sessionSource(value).spawn).toEqual({ parentThreadId: parent, depth: 2, agentPath: '/root/a', agentNickname: undefined, agentRole: 'worker' });
+    const value = {
+      subagent: {
+        thread_spawn: {
+          parent_thread_id: parent,
+          depth: 2,
+          agent_path: '/root/a',
+          agent_nickname: null,
+          agent_role: 'worker',
+        },
+      },
+    };
+    expect(sessionSource(value).spawn).toEqual({
+      parentThreadId: parent,
+      depth: 2,
+      agentPath: '/root/a',
+      agentNickname: undefined,
+      agentRole: 'worker',
+    });
   });
 });
 
 describe('a rollout line', () => {
   it('is kept whatever its type, and is none without timestamp, type and payload', () => {
-    expect(parseRolloutLine('{"timestamp":"t","type":"brand_new","payload":{"a":1},"extra":2}')).toMatchObject({ type: 'brand_new', payload: { a: 1 } });
-    for (const bad of ['', 'x', '[]', '{}', '{"timestamp":"t","type":"x"}', '{"timestamp":1,"type":"x","payload":{}}', '{"timestamp":"t","type":"x","payload":[]}']) {
+    expect(parseRolloutLine('{"timestamp":"t","type":"brand_new","payload":{"a":1},"extra":2}')).toMatchObject({
+      type: 'brand_new',
+      payload: { a: 1 },
+    });
+    for (const bad of [
+      '',
+      'x',
+      '[]',
+      '{}',
+      '{"timestamp":"t","type":"x"}',
+      '{"timestamp":1,"type":"x","payload":{}}',
+      '{"timestamp":"t","type":"x","payload":[]}',
+    ]) {
       expect(parseRolloutLine(bad)).toBeUndefined();
     }
   });
@@ -82,7 +116,9 @@ describe('what a person asked', () => {
 
   it('is the text, or what comes after the request marker', () => {
     expect(said('  hello ')?.text).toBe('hello');
-    expect(said('# Context\n## My request for Codex:\n fix it\n## My request for Codex: twice')?.text).toBe('fix it\n## My request for Codex: twice');
+    expect(said('# Context\n## My request for Codex:\n fix it\n## My request for Codex: twice')?.text).toBe(
+      'fix it\n## My request for Codex: twice',
+    );
   });
 
   it('is a label for images and sounds alone, and nothing for blank text', () => {
@@ -92,15 +128,29 @@ describe('what a person asked', () => {
   });
 
   it('comes from paginated items too, and never from raw response items', () => {
-    const item = { type: 'UserMessage', content: [{ type: 'text', text: 'a' }, { type: 'image', image_url: 'x' }, { type: 'text', text: 'b' }] };
+    const item = {
+      type: 'UserMessage',
+      content: [
+        { type: 'text', text: 'a' },
+        { type: 'image', image_url: 'x' },
+        { type: 'text', text: 'b' },
+      ],
+    };
     expect(userTextOf({ type: 'item_completed', item })?.text).toBe('ab');
-    expect(userTextOf({ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] })).toBeUndefined();
+    expect(
+      userTextOf({ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] }),
+    ).toBeUndefined();
   });
 });
 
 describe('foldCase', () => {
   it('makes texts equal that differ in case or in how accents are written', () => {
-    for (const [a, b] of [['ÄRGER', 'ärger'], ['Straße', 'STRASSE'], ['ПРИВЕТ', 'привет'], ['é', 'e\u0301']] as const) {
+    for (const [a, b] of [
+      ['ÄRGER', 'ärger'],
+      ['Straße', 'STRASSE'],
+      ['ПРИВЕТ', 'привет'],
+      ['é', 'e\u0301'],
+    ] as const) {
       expect(foldCase(a)).toBe(foldCase(b));
     }
   });

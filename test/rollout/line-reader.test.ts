@@ -2,7 +2,14 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { hasInvalidUtf8, isBlank, lineText, type RawLine, readLines, readLinesBackward } from '../../src/rollout/line-reader.js';
+import {
+  hasInvalidUtf8,
+  isBlank,
+  lineText,
+  type RawLine,
+  readLines,
+  readLinesBackward,
+} from '../../src/rollout/line-reader.js';
 import { RolloutBytes } from '../../src/rollout/rollout-bytes.js';
 
 /** Counts what is read, so that a test can say how much. */
@@ -82,13 +89,19 @@ describe('readLines and readLinesBackward', () => {
   it('read between two offsets that are line beginnings', () => {
     const lines = copy(readLines(file('one\ntwo\nthree\n'), { start: 4, end: 8 }));
     expect(lines.map(({ text }) => text)).toEqual(['two']);
-    expect(copy(readLinesBackward(file('one\ntwo\nthree\n'), { end: 8 })).map(({ text }) => text)).toEqual(['two', 'one']);
+    expect(copy(readLinesBackward(file('one\ntwo\nthree\n'), { end: 8 })).map(({ text }) => text)).toEqual([
+      'two',
+      'one',
+    ]);
   });
 
   it('keep the beginning of a line that is too long, and its whole length', () => {
     const long = `{"type":"x"${'y'.repeat(500_000)}`;
     const content = `first\n${long}\nlast\n`;
-    for (const lines of [copy(readLines(file(content), { maxLineBytes: 100_000 })), copy(readLinesBackward(file(content), { maxLineBytes: 100_000 })).reverse()]) {
+    for (const lines of [
+      copy(readLines(file(content), { maxLineBytes: 100_000 })),
+      copy(readLinesBackward(file(content), { maxLineBytes: 100_000 })).reverse(),
+    ]) {
       expect(lines.map(({ length }) => length)).toEqual([5, long.length, 4]);
       expect(lines[1]).toMatchObject({ isCut: true, text: expect.stringMatching(/^\{"type":"x"y+$/) });
       expect(lines[1]?.text.length).toBe(64 * 1024);
@@ -107,7 +120,8 @@ describe('readLines and readLinesBackward', () => {
 
 describe('a line', () => {
   const only = (content: string | Buffer) => {
-    for (const line of readLines(file(content))) return { text: lineText(line), blank: isBlank(line), invalid: hasInvalidUtf8(line) };
+    for (const line of readLines(file(content)))
+      return { text: lineText(line), blank: isBlank(line), invalid: hasInvalidUtf8(line) };
     throw new Error('no line');
   };
 

@@ -12,7 +12,10 @@ describe('NameIndex', () => {
     const home = new TestHome();
     const id = newId();
     const line = (name: string, time: string) => `${JSON.stringify({ id, thread_name: name, updated_at: time })}\n`;
-    writeFileSync(path.join(home.root, 'session_index.jsonl'), line('first', '2030-01-01T00:00:00Z') + line('second', '2020-01-01T00:00:00Z'));
+    writeFileSync(
+      path.join(home.root, 'session_index.jsonl'),
+      line('first', '2030-01-01T00:00:00Z') + line('second', '2020-01-01T00:00:00Z'),
+    );
     expect(indexOf(home).nameOf(id)).toBe('second');
   });
 

@@ -10,7 +10,9 @@ import { newId, TestHome } from '../support/test-home.js';
 /** Holds a file with the flock(1) command, as another program would; returns how to let go. */
 async function heldByAnother(file: string): Promise<() => Promise<void>> {
   mkdirSync(path.dirname(file), { recursive: true });
-  const child = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo held; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo held; cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   await new Promise((resolve) => child.stdout.once('data', resolve));
   const release = async () => {

@@ -59,26 +59,43 @@ describe('openStateDb', () => {
       const [row] = rows.page({ filter: {}, sortBy, order: 'desc', limit: 5 });
       expect(row).toMatchObject({ createdAt: 1_790_000_000_000, updatedAt: 1_790_000_001_000, historyMode: 'legacy' });
     }
-    expect(rows.update(rows.page({ filter: {}, sortBy: 'updatedAt', order: 'asc', limit: 1 })[0]?.id ?? '', { name: 'x', title: 'y' })).toEqual({ title: 't' });
+    expect(
+      rows.update(rows.page({ filter: {}, sortBy: 'updatedAt', order: 'asc', limit: 1 })[0]?.id ?? '', {
+        name: 'x',
+        title: 'y',
+      }),
+    ).toEqual({ title: 't' });
   });
 
   it.each([
-    ['it is not SQLite', (home: TestHome) => writeFileSync(path.join(home.root, 'state_5.sqlite'), 'garbage '.repeat(1000))],
+    [
+      'it is not SQLite',
+      (home: TestHome) => writeFileSync(path.join(home.root, 'state_5.sqlite'), 'garbage '.repeat(1000)),
+    ],
     ['it is empty', (home: TestHome) => writeFileSync(path.join(home.root, 'state_5.sqlite'), '')],
-    ['its pages are damaged', (home: TestHome) => {
-      const db = home.stateDb();
-      for (let n = 0; n < 200; n += 1) addRow(db, { id: newId(), rollout_path: `/x${n}` });
-      db.pragma('wal_checkpoint(TRUNCATE)');
-      const bytes = readFileSync(path.join(home.root, 'state_5.sqlite'));
-      bytes.fill(0xaa, 4096, bytes.length);
-      writeFileSync(path.join(home.root, 'state_5.sqlite'), bytes);
-    }],
-    ['its threads lack a column', (home: TestHome) => {
-      const db = home.stateDb();
-      db.exec('DROP TABLE threads; CREATE TABLE threads (id TEXT, rollout_path TEXT)');
-    }],
+    [
+      'its pages are damaged',
+      (home: TestHome) => {
+        const db = home.stateDb();
+        for (let n = 0; n < 200; n += 1) addRow(db, { id: newId(), rollout_path: `/x${n}` });
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        const bytes = readFileSync(path.join(home.root, 'state_5.sqlite'));
+        bytes.fill(0xaa, 4096, bytes.length);
+        writeFileSync(path.join(home.root, 'state_5.sqlite'), bytes);
+      },
+    ],
+    [
+      'its threads lack a column',
+      (home: TestHome) => {
+        const db = home.stateDb();
+        db.exec('DROP TABLE threads; CREATE TABLE threads (id TEXT, rollout_path TEXT)');
+      },
+    ],
     ['it has no edges', (home: TestHome) => home.stateDb().exec('DROP TABLE thread_spawn_edges')],
-    ['its backfill is not complete', (home: TestHome) => home.stateDb().exec("UPDATE backfill_state SET status = 'running'")],
+    [
+      'its backfill is not complete',
+      (home: TestHome) => home.stateDb().exec("UPDATE backfill_state SET status = 'running'"),
+    ],
   ])('gives no handle, and the reason, when %s', async (_, damage) => {
     const home = new TestHome();
     damage(home);
@@ -106,7 +123,20 @@ describe('openStateDb', () => {
     const stateDb = await opened(home);
     const rows = new ThreadRows(stateDb);
     rows.page({ filter: { search: { needle: 'x', alsoIds: [] } }, sortBy: 'recencyAt', order: 'asc', limit: 1 });
-    await stateDb.write(() => rows.insertIfAbsent({ id: newId(), rollout_path: '/x', created_at: 1, updated_at: 1, source: 'cli', model_provider: '', cwd: '', title: '', sandbox_policy: '', approval_mode: '' }));
+    await stateDb.write(() =>
+      rows.insertIfAbsent({
+        id: newId(),
+        rollout_path: '/x',
+        created_at: 1,
+        updated_at: 1,
+        source: 'cli',
+        model_provider: '',
+        cwd: '',
+        title: '',
+        sandbox_policy: '',
+        approval_mode: '',
+      }),
+    );
     expect(schema()).toEqual(before);
     expect(db.pragma('user_version', { simple: true })).toBe(0);
   });
@@ -161,7 +191,13 @@ describe('queries of a large home', () => {
     const db = home.stateDb();
     const insert = db.transaction(() => {
       for (let n = 0; n < 3000; n += 1) {
-        addRow(db, { id: newId(), rollout_path: `/r/${n}`, updated_at: 1_790_000_000 + n, archived: n % 10 === 0 ? 1 : 0, source: n % 3 ? 'cli' : 'exec' });
+        addRow(db, {
+          id: newId(),
+          rollout_path: `/r/${n}`,
+          updated_at: 1_790_000_000 + n,
+          archived: n % 10 === 0 ? 1 : 0,
+          source: n % 3 ? 'cli' : 'exec',
+        });
       }
     });
     insert();

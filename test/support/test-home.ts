@@ -149,7 +149,12 @@ export function paginatedTurn(turnId: string, user: string, agent: string): Line
   return [
     event({ type: 'task_started', turn_id: turnId, started_at: 1_795_000_000 }),
     item({ type: 'UserMessage', id: `${turnId}-user`, content: [{ type: 'text', text: user }] }),
-    item({ type: 'AgentMessage', id: `${turnId}-agent`, content: [{ type: 'Text', text: agent }], phase: 'final_answer' }),
+    item({
+      type: 'AgentMessage',
+      id: `${turnId}-agent`,
+      content: [{ type: 'Text', text: agent }],
+      phase: 'final_answer',
+    }),
     event({ type: 'task_complete', turn_id: turnId, completed_at: 1_795_000_002, duration_ms: 2000 }),
   ];
 }
@@ -157,5 +162,10 @@ export function paginatedTurn(turnId: string, user: string, agent: string): Line
 /** The meta keys of a thread that another one spawned. */
 export function spawnedBy(parent: string, depth = 1): Line {
   const spawn = { parent_thread_id: parent, depth, agent_path: null, agent_nickname: 'Euclid', agent_role: 'worker' };
-  return { parent_thread_id: parent, source: { subagent: { thread_spawn: spawn } }, agent_nickname: 'Euclid', agent_role: 'worker' };
+  return {
+    parent_thread_id: parent,
+    source: { subagent: { thread_spawn: spawn } },
+    agent_nickname: 'Euclid',
+    agent_role: 'worker',
+  };
 }

@@ -8,7 +8,9 @@ import { type Seed, seed } from './seed.js';
 /** Makes a store that holds these threads and nothing else. */
 export type StoreFactory = (seeds: readonly Seed[]) => Promise<ThreadStore>;
 
-const list = (params: Partial<Omit<ListThreadsParams, 'filter'>> & { filter?: Partial<ThreadFilter> } = {}): ListThreadsParams => ({
+const list = (
+  params: Partial<Omit<ListThreadsParams, 'filter'>> & { filter?: Partial<ThreadFilter> } = {},
+): ListThreadsParams => ({
   sortBy: 'createdAt',
   order: 'desc',
   limit: 100,
@@ -170,8 +172,12 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
         }
         const { threads } = await store.listThreads(list({ limit: 1 }));
         const cursor = threads[0]?.cursor;
-        expect(await errorOf(store.listThreads(list({ cursor, sortBy: 'updatedAt' })))).toMatchObject({ code: 'invalid_request' });
-        expect(await errorOf(store.listThreads(list({ cursor, filter: { search: 'x' } })))).toMatchObject({ code: 'invalid_request' });
+        expect(await errorOf(store.listThreads(list({ cursor, sortBy: 'updatedAt' })))).toMatchObject({
+          code: 'invalid_request',
+        });
+        expect(await errorOf(store.listThreads(list({ cursor, filter: { search: 'x' } })))).toMatchObject({
+          code: 'invalid_request',
+        });
       });
 
       it('refuses filters that can match nothing', async () => {
@@ -216,7 +222,10 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
       it('gives no turns of a thread that has none', async () => {
         const thread = seed({ turns: [] });
         const store = await make([thread]);
-        expect(await store.listTurns({ threadId: thread.id, order: 'newestFirst', limit: 5 })).toMatchObject({ turns: [], hasMore: false });
+        expect(await store.listTurns({ threadId: thread.id, order: 'newestFirst', limit: 5 })).toMatchObject({
+          turns: [],
+          hasMore: false,
+        });
       });
 
       it('refuses a cursor to a turn that is not there', async () => {
@@ -236,25 +245,36 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
     });
 
     describe('updateThreadMetadata', () => {
-      it.each(['legacy', 'paginated'] as const)('sets, keeps and clears what a patch says, on a %s thread', async (mode) => {
-        const thread = seed({ mode, branch: 'main' });
-        const store = await make([thread]);
-        const update = (patch: Parameters<ThreadStore['updateThreadMetadata']>[1]) => store.updateThreadMetadata(thread.id, patch);
-        expect((await update({ name: 'One' })).thread.name).toBe('One');
-        const both = await update({ gitInfo: { sha: 'abc', originUrl: 'u' }, memoryMode: 'disabled' });
-        expect(both.thread).toMatchObject({ name: 'One', git: { sha: 'abc', branch: 'main', originUrl: 'u' }, memoryMode: 'disabled' });
-        await update({ gitInfo: { sha: null }, name: null, memoryMode: 'enabled' });
-        const read = await store.readThread(thread.id);
-        expect(read.name).toBeUndefined();
-        expect(read.git).toEqual({ branch: 'main', originUrl: 'u', sha: undefined });
-        expect(read.memoryMode).toBe('enabled');
-        expect(await idsOf(store)).toEqual([thread.id]);
-      });
+      it.each(['legacy', 'paginated'] as const)(
+        'sets, keeps and clears what a patch says, on a %s thread',
+        async (mode) => {
+          const thread = seed({ mode, branch: 'main' });
+          const store = await make([thread]);
+          const update = (patch: Parameters<ThreadStore['updateThreadMetadata']>[1]) =>
+            store.updateThreadMetadata(thread.id, patch);
+          expect((await update({ name: 'One' })).thread.name).toBe('One');
+          const both = await update({ gitInfo: { sha: 'abc', originUrl: 'u' }, memoryMode: 'disabled' });
+          expect(both.thread).toMatchObject({
+            name: 'One',
+            git: { sha: 'abc', branch: 'main', originUrl: 'u' },
+            memoryMode: 'disabled',
+          });
+          await update({ gitInfo: { sha: null }, name: null, memoryMode: 'enabled' });
+          const read = await store.readThread(thread.id);
+          expect(read.name).toBeUndefined();
+          expect(read.git).toEqual({ branch: 'main', originUrl: 'u', sha: undefined });
+          expect(read.memoryMode).toBe('enabled');
+          expect(await idsOf(store)).toEqual([thread.id]);
+        },
+      );
 
       it('reads the thread when the patch is empty', async () => {
         const thread = seed({ name: 'Kept' });
         const store = await make([thread]);
-        expect(await store.updateThreadMetadata(thread.id, { gitInfo: {} })).toMatchObject({ thread: { name: 'Kept' }, warnings: [] });
+        expect(await store.updateThreadMetadata(thread.id, { gitInfo: {} })).toMatchObject({
+          thread: { name: 'Kept' },
+          warnings: [],
+        });
       });
 
       it('takes a name that is the first message, or that another thread has', async () => {
@@ -271,12 +291,21 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
       it('works on an archived thread, which stays archived', async () => {
         const thread = seed({ archived: true });
         const store = await make([thread]);
-        const { thread: updated } = await store.updateThreadMetadata(thread.id, { name: 'Old', gitInfo: { branch: 'b' } });
+        const { thread: updated } = await store.updateThreadMetadata(thread.id, {
+          name: 'Old',
+          gitInfo: { branch: 'b' },
+        });
         expect(updated).toMatchObject({ name: 'Old', git: { branch: 'b' }, isArchived: true });
       });
 
       it('leaves the turns as they are', async () => {
-        const thread = seed({ mode: 'paginated', turns: [['q1', 'a1'], ['q2', 'a2']] });
+        const thread = seed({
+          mode: 'paginated',
+          turns: [
+            ['q1', 'a1'],
+            ['q2', 'a2'],
+          ],
+        });
         const store = await make([thread]);
         await store.updateThreadMetadata(thread.id, { name: 'n', gitInfo: { branch: 'b' }, memoryMode: 'disabled' });
         expect(await pagesOf(store, thread.id, 'oldestFirst', 10)).toHaveLength(2);
@@ -289,18 +318,25 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
     });
 
     describe('archiveThread and unarchiveThread', () => {
-      it.each(['legacy', 'paginated'] as const)('moves one %s thread there and back, with all that it is', async (mode) => {
-        const thread = seed({ mode, name: 'Kept', turns: [['q1', 'a1']] });
-        const store = await make([thread]);
-        expect(await store.archiveThread(thread.id)).toBe(true);
-        const archived = await store.readThread(thread.id);
-        expect(archived).toMatchObject({ name: 'Kept', isArchived: true, archivedAt: expect.any(Number) });
-        expect(await idsOf(store)).toEqual([]);
-        expect(await pagesOf(store, thread.id, 'newestFirst', 5)).toHaveLength(1);
-        expect(await store.unarchiveThread(thread.id)).toBe(true);
-        expect(await store.readThread(thread.id)).toMatchObject({ name: 'Kept', isArchived: false, archivedAt: undefined });
-        expect(await idsOf(store)).toEqual([thread.id]);
-      });
+      it.each(['legacy', 'paginated'] as const)(
+        'moves one %s thread there and back, with all that it is',
+        async (mode) => {
+          const thread = seed({ mode, name: 'Kept', turns: [['q1', 'a1']] });
+          const store = await make([thread]);
+          expect(await store.archiveThread(thread.id)).toBe(true);
+          const archived = await store.readThread(thread.id);
+          expect(archived).toMatchObject({ name: 'Kept', isArchived: true, archivedAt: expect.any(Number) });
+          expect(await idsOf(store)).toEqual([]);
+          expect(await pagesOf(store, thread.id, 'newestFirst', 5)).toHaveLength(1);
+          expect(await store.unarchiveThread(thread.id)).toBe(true);
+          expect(await store.readThread(thread.id)).toMatchObject({
+            name: 'Kept',
+            isArchived: false,
+            archivedAt: undefined,
+          });
+          expect(await idsOf(store)).toEqual([thread.id]);
+        },
+      );
 
       it('does nothing the second time', async () => {
         const thread = seed();

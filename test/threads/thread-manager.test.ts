@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
 import { conflict } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
-import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { acquireWriterLock } from '../../src/rollout/writer-lock.js';
+import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 import { ThreadManager } from '../../src/threads/thread-manager.js';
 import { errorOf } from '../support/error-of.js';
 import { newId, TestHome } from '../support/test-home.js';
@@ -17,11 +17,20 @@ async function tree() {
   const [root, a, b, c] = ids;
   for (const id of ids) home.rollout({ id });
   const graph = new InMemoryAgentGraph();
-  for (const [parentThreadId, childThreadId] of [[root, a], [root, b], [a, c]] as const) {
+  for (const [parentThreadId, childThreadId] of [
+    [root, a],
+    [root, b],
+    [a, c],
+  ] as const) {
     await graph.upsertSpawnEdge({ parentThreadId, childThreadId, status: 'open' });
   }
   const rolloutHome = new RolloutHome(home.root);
-  const store = new LocalThreadStore({ library: new RolloutLibrary(rolloutHome), stateDb: undefined, readOnly: false, warn: () => {} });
+  const store = new LocalThreadStore({
+    library: new RolloutLibrary(rolloutHome),
+    stateDb: undefined,
+    readOnly: false,
+    warn: () => {},
+  });
   return { home: rolloutHome, root, a, b, c, graph, manager: new ThreadManager({ store, graph }) };
 }
 
@@ -96,7 +105,9 @@ describe('listThreads of a family', () => {
   it('gives children, or all descendants', async () => {
     const { manager, root, a, b, c } = await tree();
     const ids = async (relation: 'childrenOf' | 'descendantsOf') =>
-      (await manager.listThreads({ ...query, family: { relation, threadId: root } })).threads.map(({ thread }) => thread.threadId);
+      (await manager.listThreads({ ...query, family: { relation, threadId: root } })).threads.map(
+        ({ thread }) => thread.threadId,
+      );
     expect((await ids('childrenOf')).sort()).toEqual([a, b].sort());
     expect((await ids('descendantsOf')).sort()).toEqual([a, b, c].sort());
   });

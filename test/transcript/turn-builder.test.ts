@@ -40,11 +40,20 @@ describe('legacy turns', () => {
   it('are made of user messages where an old file has no such events', () => {
     const turns = turnsOf([said('one'), answered('1'), said('two'), answered('2')]);
     expect(statuses(turns)).toEqual(['rollout-0 completed', 'rollout-2 completed']);
-    expect(turns.map(types)).toEqual([['userMessage', 'agentMessage'], ['userMessage', 'agentMessage']]);
+    expect(turns.map(types)).toEqual([
+      ['userMessage', 'agentMessage'],
+      ['userMessage', 'agentMessage'],
+    ]);
   });
 
   it('take a late completion, and stay interrupted when it comes after an abort', () => {
-    const turns = turnsOf([started('a'), started('b'), completed('a', { duration_ms: 5 }), aborted('b'), completed('b')]);
+    const turns = turnsOf([
+      started('a'),
+      started('b'),
+      completed('a', { duration_ms: 5 }),
+      aborted('b'),
+      completed('b'),
+    ]);
     expect(statuses(turns)).toEqual(['a completed', 'b interrupted']);
     expect(turns[0]?.durationMs).toBe(5);
   });
@@ -53,7 +62,10 @@ describe('legacy turns', () => {
     const lines = [started('a'), said('hi')];
     expect(statuses(turnsOf(lines))).toEqual(['a interrupted']);
     expect(statuses(turnsOf(lines, { isLive: true }))).toEqual(['a inProgress']);
-    expect(statuses(turnsOf([started('a'), started('b')], { isLive: true }))).toEqual(['a interrupted', 'b inProgress']);
+    expect(statuses(turnsOf([started('a'), started('b')], { isLive: true }))).toEqual([
+      'a interrupted',
+      'b inProgress',
+    ]);
   });
 
   it('fail by an error event, or by an error in the completion', () => {
@@ -72,20 +84,29 @@ describe('legacy turns', () => {
   });
 
   it('join reasoning only where it follows directly', () => {
-    const turns = turnsOf([started('a'), thought('one'), thought('two'), answered('x'), thought('three'), completed('a')]);
+    const turns = turnsOf([
+      started('a'),
+      thought('one'),
+      thought('two'),
+      answered('x'),
+      thought('three'),
+      completed('a'),
+    ]);
     expect(types(turns[0])).toEqual(['reasoning', 'agentMessage', 'reasoning']);
     expect(turns[0]?.items[0]?.body?.text).toBe('one\n\ntwo');
   });
 
   it('keep one item for each call id, the last one said', () => {
-    const end = (output: string) => event({ type: 'exec_command_end', call_id: 'c1', command: ['ls'], exit_code: 0, aggregated_output: output });
+    const end = (output: string) =>
+      event({ type: 'exec_command_end', call_id: 'c1', command: ['ls'], exit_code: 0, aggregated_output: output });
     const turns = turnsOf([started('a'), end('first'), answered('x'), end('second'), completed('a')]);
     expect(types(turns[0])).toEqual(['commandExecution', 'agentMessage']);
     expect(turns[0]?.items[0]).toMatchObject({ itemId: 'c1', body: { text: 'second', isOutput: true } });
   });
 
   it('put an event with a turn id into that turn, even a finished one, and drop one of an unknown turn', () => {
-    const late = (turnId: string) => event({ type: 'exec_command_end', turn_id: turnId, call_id: `c-${turnId}`, command: 'ls', exit_code: 0 });
+    const late = (turnId: string) =>
+      event({ type: 'exec_command_end', turn_id: turnId, call_id: `c-${turnId}`, command: 'ls', exit_code: 0 });
     const turns = turnsOf([started('a'), completed('a'), started('b'), late('a'), late('gone')]);
     expect(turns.map(types)).toEqual([['commandExecution'], []]);
   });
@@ -99,7 +120,10 @@ describe('legacy turns', () => {
 
   it('make no items of response items or of unknown events', () => {
     const noise: Line[] = [
-      { type: 'response_item', payload: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] } },
+      {
+        type: 'response_item',
+        payload: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] },
+      },
       event({ type: 'token_count', info: null }),
       event({ type: 'brand_new_event', text: 'x' }),
       { type: 'brand_new_line', payload: {} },
@@ -108,30 +132,71 @@ describe('legacy turns', () => {
   });
 
   it('show images and sounds of a message as attachments', () => {
-    const message = event({ type: 'user_message', message: '', images: [`data:image/png;base64,${'A'.repeat(500)}`], local_images: ['/x.png'] });
+    const message = event({
+      type: 'user_message',
+      message: '',
+      images: [`data:image/png;base64,${'A'.repeat(500)}`],
+      local_images: ['/x.png'],
+    });
     const [found] = turnsOf([started('a'), message])[0]?.items ?? [];
-    expect(found).toMatchObject({ type: 'userMessage', body: undefined, fields: { attachments: [{ type: 'image' }, { type: 'localImage', path: '/x.png' }] } });
+    expect(found).toMatchObject({
+      type: 'userMessage',
+      body: undefined,
+      fields: { attachments: [{ type: 'image' }, { type: 'localImage', path: '/x.png' }] },
+    });
     expect(JSON.stringify(found).length).toBeLessThan(250);
   });
 
   it('read the older shapes of tool events', () => {
     const lines = [
       started('a'),
-      event({ type: 'patch_apply_end', call_id: 'p', success: true, changes: { '/b': { add: { content: 'x' } }, '/a': { update: { unified_diff: '@@', move_path: '/c' } } } }),
-      event({ type: 'mcp_tool_call_end', call_id: 'm', invocation: { server: 's', tool: 't', arguments: { a: 1 } }, result: { Err: 'broke' }, duration: { secs: 1, nanos: 500_000_000 } }),
+      event({
+        type: 'patch_apply_end',
+        call_id: 'p',
+        success: true,
+        changes: { '/b': { add: { content: 'x' } }, '/a': { update: { unified_diff: '@@', move_path: '/c' } } },
+      }),
+      event({
+        type: 'mcp_tool_call_end',
+        call_id: 'm',
+        invocation: { server: 's', tool: 't', arguments: { a: 1 } },
+        result: { Err: 'broke' },
+        duration: { secs: 1, nanos: 500_000_000 },
+      }),
       event({ type: 'web_search_end', call_id: 'w', query: 'q' }),
-      event({ type: 'exec_command_end', call_id: 'e', command: ['bash', '-lc', "echo 'a b'"], exit_code: 2, stdout: 'out' }),
+      event({
+        type: 'exec_command_end',
+        call_id: 'e',
+        command: ['bash', '-lc', "echo 'a b'"],
+        exit_code: 2,
+        stdout: 'out',
+      }),
     ];
     const items = turnsOf(lines)[0]?.items ?? [];
-    expect(items.map(({ type, itemId }) => `${type} ${itemId}`)).toEqual(['fileChange p', 'mcpToolCall m', 'webSearch w', 'commandExecution e']);
-    expect(items[0]?.fields['changes']).toEqual([{ path: '/a', kind: 'update', movePath: '/c' }, { path: '/b', kind: 'add' }]);
-    expect(items[1]?.fields).toMatchObject({ server: 's', tool: 't', status: 'failed', error: 'broke', durationMs: 1500 });
+    expect(items.map(({ type, itemId }) => `${type} ${itemId}`)).toEqual([
+      'fileChange p',
+      'mcpToolCall m',
+      'webSearch w',
+      'commandExecution e',
+    ]);
+    expect(items[0]?.fields['changes']).toEqual([
+      { path: '/a', kind: 'update', movePath: '/c' },
+      { path: '/b', kind: 'add' },
+    ]);
+    expect(items[1]?.fields).toMatchObject({
+      server: 's',
+      tool: 't',
+      status: 'failed',
+      error: 'broke',
+      durationMs: 1500,
+    });
     expect(items[3]?.fields).toMatchObject({ command: `bash -lc "echo 'a b'"`, status: 'failed', exitCode: 2 });
   });
 });
 
 describe('paginated turns', () => {
-  const paginated = (lines: readonly Line[], options: Partial<TurnBuilderOptions> = {}) => turnsOf(lines, { mode: 'paginated', ...options });
+  const paginated = (lines: readonly Line[], options: Partial<TurnBuilderOptions> = {}) =>
+    turnsOf(lines, { mode: 'paginated', ...options });
 
   it('are made of completed items, with their ids and texts', () => {
     const [turn] = paginated(paginatedTurn('a', 'ask', 'tell'));
@@ -143,8 +208,16 @@ describe('paginated turns', () => {
 
   it('replace an item of the same id in place', () => {
     const plan = (text: string) => item('a', { type: 'Plan', id: 'p', text });
-    const turns = paginated([started('a'), plan('one'), item('a', { type: 'ContextCompaction', id: 'c' }), plan('two')]);
-    expect(turns[0]?.items.map(({ type, body }) => `${type} ${body?.text ?? ''}`)).toEqual(['plan two', 'contextCompaction ']);
+    const turns = paginated([
+      started('a'),
+      plan('one'),
+      item('a', { type: 'ContextCompaction', id: 'c' }),
+      plan('two'),
+    ]);
+    expect(turns[0]?.items.map(({ type, body }) => `${type} ${body?.text ?? ''}`)).toEqual([
+      'plan two',
+      'contextCompaction ',
+    ]);
   });
 
   it('read items that come after the end of their turn', () => {
@@ -161,13 +234,38 @@ describe('paginated turns', () => {
   it('show commands, changes and agents as their fields, and what they put out as a body', () => {
     const lines = [
       started('a'),
-      item('a', { type: 'CommandExecution', id: 'x', command: ['ls', '-la'], cwd: 'file:///tmp/a', status: 'completed', source: 'unified_exec_startup', exit_code: 0, aggregated_output: 'out', duration: { secs: 0, nanos: 6240 } }),
-      item('a', { type: 'CollabAgentToolCall', id: 'y', tool: 'spawn_agent', status: 'completed', sender_thread_id: 's', receiver_thread_ids: ['r'], prompt: 'do it', agents_states: { r: 'pending_init' } }),
+      item('a', {
+        type: 'CommandExecution',
+        id: 'x',
+        command: ['ls', '-la'],
+        cwd: 'file:///tmp/a',
+        status: 'completed',
+        source: 'unified_exec_startup',
+        exit_code: 0,
+        aggregated_output: 'out',
+        duration: { secs: 0, nanos: 6240 },
+      }),
+      item('a', {
+        type: 'CollabAgentToolCall',
+        id: 'y',
+        tool: 'spawn_agent',
+        status: 'completed',
+        sender_thread_id: 's',
+        receiver_thread_ids: ['r'],
+        prompt: 'do it',
+        agents_states: { r: 'pending_init' },
+      }),
       item('a', { type: 'Reasoning', id: 'z', summary_text: ['why'], raw_content: [] }),
     ];
     const [command, collab, reasoning] = paginated(lines)[0]?.items ?? [];
-    expect(command).toMatchObject({ fields: { command: 'ls -la', cwd: '/tmp/a', source: 'unifiedExecStartup', exitCode: 0 }, body: { text: 'out', isOutput: true } });
-    expect(collab).toMatchObject({ fields: { tool: 'spawnAgent', receiverThreadIds: ['r'] }, body: { text: 'do it', isOutput: false } });
+    expect(command).toMatchObject({
+      fields: { command: 'ls -la', cwd: '/tmp/a', source: 'unifiedExecStartup', exitCode: 0 },
+      body: { text: 'out', isOutput: true },
+    });
+    expect(collab).toMatchObject({
+      fields: { tool: 'spawnAgent', receiverThreadIds: ['r'] },
+      body: { text: 'do it', isOutput: false },
+    });
     expect(reasoning).toMatchObject({ body: { text: 'why', isOutput: true } });
   });
 
@@ -176,16 +274,59 @@ describe('paginated turns', () => {
     const lines = [started('a'), item('a', { type: 'AgentMessage', id: 'm', content: [{ type: 'Text', text }] })];
     expect(paginated(lines)[0]?.items[0]?.body).toMatchObject({ text: 'a'.repeat(32_000), from: 0, total: 80_000 });
     const window = { itemId: 'm', from: 39_999 };
-    expect(paginated(lines, { window })[0]?.items[0]?.body).toMatchObject({ text: `a${'b'.repeat(31_999)}`, from: 39_999 });
+    expect(paginated(lines, { window })[0]?.items[0]?.body).toMatchObject({
+      text: `a${'b'.repeat(31_999)}`,
+      from: 39_999,
+    });
   });
 
   it('never fail on items of a wrong shape', () => {
-    const shapes: unknown[] = [null, 7, 'text', [], {}, { type: 5 }, { type: 'AgentMessage' }, { type: 'FileChange', changes: 3 }, { type: 'CommandExecution', command: { a: 1 }, duration: 'x' }];
-    const lines = [started('a'), ...shapes.map((value) => event({ type: 'item_completed', turn_id: 'a', item: value }))];
+    const shapes: unknown[] = [
+      null,
+      7,
+      'text',
+      [],
+      {},
+      { type: 5 },
+      { type: 'AgentMessage' },
+      { type: 'FileChange', changes: 3 },
+      { type: 'CommandExecution', command: { a: 1 }, duration: 'x' },
+    ];
+    const lines = [
+      started('a'),
+      ...shapes.map((value) => event({ type: 'item_completed', turn_id: 'a', item: value })),
+    ];
     expect(() => paginated(lines)).not.toThrow();
-    for (const name of ['UserMessage', 'Reasoning', 'McpToolCall', 'DynamicToolCall', 'CollabAgentToolCall', 'SubAgentActivity', 'WebSearch', 'ImageView', 'Sleep', 'ExitedReviewMode', 'HookPrompt', 'Extension']) {
+    for (const name of [
+      'UserMessage',
+      'Reasoning',
+      'McpToolCall',
+      'DynamicToolCall',
+      'CollabAgentToolCall',
+      'SubAgentActivity',
+      'WebSearch',
+      'ImageView',
+      'Sleep',
+      'ExitedReviewMode',
+      'HookPrompt',
+      'Extension',
+    ]) {
       expect(() => paginated([started('a'), item('a', { type: name, id: 'i' })])).not.toThrow();
-      expect(() => paginated([started('a'), item('a', { type: name, id: 'i', content: 5, text: {}, result: [1], arguments: null, summary_text: 'x', agents_states: [] })])).not.toThrow();
+      expect(() =>
+        paginated([
+          started('a'),
+          item('a', {
+            type: name,
+            id: 'i',
+            content: 5,
+            text: {},
+            result: [1],
+            arguments: null,
+            summary_text: 'x',
+            agents_states: [],
+          }),
+        ]),
+      ).not.toThrow();
     }
   });
 });

@@ -5,7 +5,7 @@ import { THREAD_SORTS, type ThreadCount, type ThreadPage } from '../../thread-st
 import type { FamilyQuery } from '../../threads/thread-manager.js';
 import { threadIdArgument } from '../parameters.js';
 import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../size.js';
-import { LIST_PREVIEW, present, threadSchema, threadView, type ThreadView } from '../thread-view.js';
+import { LIST_PREVIEW, present, type ThreadView, threadSchema, threadView } from '../thread-view.js';
 import { defineTool, type ToolContext } from '../tool.js';
 
 const HIDDEN_SOURCES: ReadonlySet<SourceKind> = new Set(['subagent', 'internal']);

@@ -11,7 +11,10 @@ const input = z.strictObject({
   threadId: threadIdParameter,
   includeTurns: z.boolean().default(true).describe('false: only the metadata.'),
   turnLimit: z.int().min(1).max(100).default(10).describe('Turns in a page.'),
-  order: z.enum(['newestFirst', 'oldestFirst']).default('newestFirst').describe('Order of the turns; items inside a turn are always in order.'),
+  order: z
+    .enum(['newestFirst', 'oldestFirst'])
+    .default('newestFirst')
+    .describe('Order of the turns; items inside a turn are always in order.'),
   cursor: z.string().max(2000).optional().describe('nextCursor of the page before; other arguments unchanged.'),
   includeOutputs: z.boolean().default(false).describe('Show tool outputs, diffs and reasoning instead of their sizes.'),
   maxOutputCharsPerItem: z.int().min(1).max(1_000_000).default(2000).describe('Characters of one output.'),

@@ -26,7 +26,10 @@ export const updateThreadMetadata = defineTool({
   output: updateOutput,
   async handler({ threadId, ...patch }, context) {
     if (isEmptyPatch(patch)) {
-      throw invalidRequest('there is nothing to change', 'Give at least one of name, gitInfo (sha, branch, originUrl), memoryMode.');
+      throw invalidRequest(
+        'there is nothing to change',
+        'Give at least one of name, gitInfo (sha, branch, originUrl), memoryMode.',
+      );
     }
     const id = await threadIdArgument(threadId, context);
     return updateResult(await context.manager.updateThreadMetadata(id, patch));

@@ -1,11 +1,11 @@
-import { StateDbLost } from '../../state/state-db.js';
-import type { StateDb } from '../../state/state-db.js';
-import { ThreadRows } from '../../state/thread-rows.js';
 import type { NameIndex } from '../../rollout/name-index.js';
 import type { RolloutCatalog } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { SummaryCache } from '../../rollout/summary-cache.js';
+import type { StateDb } from '../../state/state-db.js';
+import { StateDbLost } from '../../state/state-db.js';
+import { ThreadRows } from '../../state/thread-rows.js';
 
 /** Says something to the person who runs the server; never to the client. */
 export type Warn = (message: string) => void;

@@ -5,7 +5,15 @@ import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../../state/thread-rows.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../list-cursor.js';
-import { comparePositions, folderMatcher, isShown, positionOf, threadMatcher, totalShown, validateListParams } from '../thread-filter.js';
+import {
+  comparePositions,
+  folderMatcher,
+  isShown,
+  positionOf,
+  threadMatcher,
+  totalShown,
+  validateListParams,
+} from '../thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadPage } from '../thread-store.js';
 import type { LocalHome } from './local-home.js';
 import { threadFromFile, threadFromRow } from './stored-thread.js';
@@ -59,7 +67,10 @@ export class LocalListing {
     const threads = merged.slice(0, params.limit);
     const counts = mergeCounts(fromRows.counts, looseMatches);
     return {
-      threads: threads.map((thread) => ({ thread, cursor: encodeListCursor(params, positionOf(thread, params.sortBy)) })),
+      threads: threads.map((thread) => ({
+        thread,
+        cursor: encodeListCursor(params, positionOf(thread, params.sortBy)),
+      })),
       hasMore: fromRows.hasMore || merged.length > params.limit,
       total: totalShown(params.filter, counts),
       counts,
@@ -78,7 +89,13 @@ export class LocalListing {
     const found = await this.#local.readRows((rows) => {
       const base = this.#rowFilter(rows, filter, unusableRows);
       const isArchived = filter.archived === 'include' ? undefined : filter.archived === 'only';
-      const page = rows.page({ filter: { ...base, isArchived, sources: filter.sources }, sortBy, order, after, limit: limit + 1 });
+      const page = rows.page({
+        filter: { ...base, isArchived, sources: filter.sources },
+        sortBy,
+        order,
+        after,
+        limit: limit + 1,
+      });
       return { page, counts: this.#counts(rows, base) };
     });
     if (!found) return { threads: [], counts: [], hasMore: false };
@@ -188,7 +205,10 @@ export class LocalListing {
     return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0 };
   }
 
-  async #loose({ loose }: Reconciliation, whole: boolean): Promise<{ threads: readonly LooseThread[]; unreadable: number }> {
+  async #loose(
+    { loose }: Reconciliation,
+    whole: boolean,
+  ): Promise<{ threads: readonly LooseThread[]; unreadable: number }> {
     const known = this.#looseThreads;
     const key = `${this.#local.catalog.generation} ${this.#local.names.generation} ${loose.length} ${whole}`;
     if (known?.key === key && Date.now() - known.at < LOOK_MS) return known;
@@ -258,9 +278,14 @@ export class LocalListing {
     const { problem } = this.#local.names;
     if (problem !== undefined) warnings.push(`Names may be missing: ${problem}.`);
     if (unreadable > 0) warnings.push(`${unreadable} rollout files hold no readable thread and are left out.`);
-    if (missingFiles > 0) warnings.push(`${missingFiles} threads of the state DB are left out: their rollout files are gone.`);
-    if (outsideHome > 0) warnings.push(`${outsideHome} threads of the state DB are left out: their rollouts lie outside the home.`);
-    if (passedOver.length > 0) warnings.push(`Not followed or not readable: ${passedOver.slice(0, 3).join(', ')} (${passedOver.length} in all).`);
+    if (missingFiles > 0)
+      warnings.push(`${missingFiles} threads of the state DB are left out: their rollout files are gone.`);
+    if (outsideHome > 0)
+      warnings.push(`${outsideHome} threads of the state DB are left out: their rollouts lie outside the home.`);
+    if (passedOver.length > 0)
+      warnings.push(
+        `Not followed or not readable: ${passedOver.slice(0, 3).join(', ')} (${passedOver.length} in all).`,
+      );
     return warnings;
   }
 }

@@ -111,7 +111,8 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   #assertWritable(): void {
-    if (this.capabilities.isReadOnly) throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
+    if (this.capabilities.isReadOnly)
+      throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
   }
 
   async #stored({ file, meta, row }: ResolvedThread): Promise<StoredThread> {

@@ -70,7 +70,10 @@ export class MetadataWriter {
     if (!this.#local.rows) {
       const lost = Object.keys(fields).filter((key) => !KEPT_IN_FILES.has(key));
       if (lost.length > 0) {
-        throw unsupported(`${lost.join(', ')} cannot be kept without a state DB`, 'Nothing was changed. Start Codex once: it makes the DB.');
+        throw unsupported(
+          `${lost.join(', ')} cannot be kept without a state DB`,
+          'Nothing was changed. Start Codex once: it makes the DB.',
+        );
       }
     }
     if (fields.historyMode === 'legacy' && historyModeOf(thread) === 'paginated') {
@@ -109,7 +112,10 @@ export class MetadataWriter {
       changes: onlyDifferent(changes, row),
       newRow: row || !summary ? undefined : { ...newRow(thread, summary), ...changes },
       slim: summary && slimChange(summary, git, fields.memoryMode),
-      indexName: indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '') ? undefined : indexName,
+      indexName:
+        indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '')
+          ? undefined
+          : indexName,
     };
   }
 
@@ -126,7 +132,9 @@ export class MetadataWriter {
       if (plan.indexName !== undefined) await this.#local.names.append(threadId, plan.indexName);
     } catch (error) {
       await undo?.().catch((failure: unknown) => {
-        this.#local.warn(`thread ${threadId}: its row could not be put back (${failure instanceof Error ? failure.message : failure})`);
+        this.#local.warn(
+          `thread ${threadId}: its row could not be put back (${failure instanceof Error ? failure.message : failure})`,
+        );
       });
       throw writeFailure('writing to the home', error);
     }
@@ -215,7 +223,9 @@ function rowChanges(
     rollout_path: fields.rolloutPath,
     history_mode: fields.historyMode,
   };
-  const present = Object.entries(columns).filter((entry): entry is [string, string | number | null] => entry[1] !== undefined);
+  const present = Object.entries(columns).filter(
+    (entry): entry is [string, string | number | null] => entry[1] !== undefined,
+  );
   return Object.fromEntries(present);
 }
 

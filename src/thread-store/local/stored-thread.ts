@@ -51,7 +51,12 @@ export function threadFromRow(
 }
 
 /** A thread as its rollout alone tells it, as Codex would build the row. `preview` is what the lineage gave. */
-export function threadFromFile(file: RolloutFile, summary: RolloutSummary, preview: string, names: NameIndex): StoredThread {
+export function threadFromFile(
+  file: RolloutFile,
+  summary: RolloutSummary,
+  preview: string,
+  names: NameIndex,
+): StoredThread {
   const { metadata, modifiedAt } = summary;
   const { meta } = metadata;
   const threadId = meta?.id ?? file.threadId;

@@ -23,20 +23,28 @@ export class ThreadMover {
   /** The bytes, the times and the recency stay as they are. */
   async archive(thread: ResolvedThread): Promise<void> {
     const { home } = this.#local;
-    await this.#move(thread, (file) => archivedPath(home, file), () => ({
-      archived: 1,
-      archived_at: Math.floor(Date.now() / 1000),
-    }));
+    await this.#move(
+      thread,
+      (file) => archivedPath(home, file),
+      () => ({
+        archived: 1,
+        archived_at: Math.floor(Date.now() / 1000),
+      }),
+    );
   }
 
   /** The current file is modified now, as with Codex, so that both programs sort it alike. */
   async unarchive(thread: ResolvedThread): Promise<void> {
     const { home } = this.#local;
-    await this.#move(thread, (file) => activePath(home, file), (currentPath) => {
-      const now = Date.now();
-      utimesSync(currentPath, now / 1000, now / 1000);
-      return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
-    });
+    await this.#move(
+      thread,
+      (file) => activePath(home, file),
+      (currentPath) => {
+        const now = Date.now();
+        utimesSync(currentPath, now / 1000, now / 1000);
+        return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
+      },
+    );
   }
 
   /** Makes the checks of a move, and no move. Throws what the move would throw. */

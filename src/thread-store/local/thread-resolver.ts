@@ -64,7 +64,10 @@ export class ThreadResolver {
     const known = this.#metas.get(file.path);
     if (known?.identity === identity) return known.meta;
     if (!this.#local.home.contains(file.path)) {
-      throw internalError('the rollout is a link that leaves the home', 'threadkeeper never follows a path out of the home.');
+      throw internalError(
+        'the rollout is a link that leaves the home',
+        'threadkeeper never follows a path out of the home.',
+      );
     }
     const meta = await ownMeta(file);
     if (this.#metas.size > 50_000) this.#metas.clear();
@@ -111,7 +114,9 @@ export class ThreadResolver {
     try {
       await this.#local.writeRows((rows) => rows.repairPath(threadId, row.rolloutPath, changes));
     } catch (error) {
-      this.#local.warn(`thread ${threadId}: its row could not be repaired (${error instanceof Error ? error.message : error})`);
+      this.#local.warn(
+        `thread ${threadId}: its row could not be repaired (${error instanceof Error ? error.message : error})`,
+      );
     }
   }
 }

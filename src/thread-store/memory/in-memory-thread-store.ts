@@ -78,7 +78,10 @@ export class InMemoryThreadStore implements ThreadStore {
     if (order === 'newestFirst') turns.reverse();
     const known = cursor ? turns.findIndex(({ anchor }) => anchor.offset === cursor.offset) : -1;
     if (cursor && known === -1) {
-      throw invalidRequest('the cursor points at a turn that is no longer there', 'Leave the cursor out to start again.');
+      throw invalidRequest(
+        'the cursor points at a turn that is no longer there',
+        'Leave the cursor out to start again.',
+      );
     }
     const first = cursor?.item === undefined ? known + 1 : known;
     return { turns: turns.slice(first, first + limit), hasMore: turns.length > first + limit, warnings: [] };
@@ -148,8 +151,18 @@ export class InMemoryThreadStore implements ThreadStore {
 
 /** The thread with the fields of a patch put in. */
 function patched(thread: StoredThread, fields: ThreadMetadataPatch): StoredThread {
-  const { name, gitInfo, source, threadSource, agentNickname, agentRole, agentPath, advanceRecencyAt, rolloutPath: _, ...rest } =
-    fields;
+  const {
+    name,
+    gitInfo,
+    source,
+    threadSource,
+    agentNickname,
+    agentRole,
+    agentPath,
+    advanceRecencyAt,
+    rolloutPath: _,
+    ...rest
+  } = fields;
   const cleared = { name, threadSource, agentNickname, agentRole, agentPath };
   const clearable = Object.entries(cleared).filter(([, value]) => value !== undefined);
   return {

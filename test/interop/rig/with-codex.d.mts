@@ -22,25 +22,17 @@ export declare class AppServer {
   stop(): Promise<{ code: number | null; signal: string | null }>;
 }
 
-export interface RunResult {
-  exitCode: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-export declare function runCodex(home: string, args: string[], options?: { cwd?: string }): Promise<RunResult>;
-export declare function codexExec(
+export declare function startMock(options?: {
+  multiAgent?: 'v1' | 'v2';
+}): Promise<{ port: number; stop(): Promise<void> }>;
+export declare function writeConfig(
   home: string,
-  prompt: string,
-  options?: { cwd?: string; model?: string; resume?: string; fork?: string; args?: string[] },
-): Promise<RunResult & { threadId: string | null }>;
-export declare function startMock(options?: { multiAgent?: 'v1' | 'v2' }): Promise<{ port: number; stop(): Promise<void> }>;
-export declare function writeConfig(home: string, port: number, options?: { model?: string; maxAgentDepth?: number }): void;
+  port: number,
+  options?: { model?: string; maxAgentDepth?: number },
+): void;
 export declare function installCodex(): string;
-export declare function codexBinary(): string;
 export declare const CODEX_VERSION: string;
 export declare function makeRealHome(
   folder: string,
 ): Promise<{ home: string; threads: Record<string, { id: string; what: string }> }>;
 export declare function sleep(ms: number): Promise<void>;
-export declare function summarise(samples: number[]): { n: number; p50: number; p95: number; max: number };

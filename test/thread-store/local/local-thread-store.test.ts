@@ -1,4 +1,16 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ThreadId } from '../../../src/protocol/ids.js';
@@ -10,7 +22,11 @@ const ALL = { filter: { archived: 'include' }, sortBy: 'createdAt', order: 'desc
 const AT = '2026-11-20T10:00:00.000Z';
 
 const pageOf = (threadId: ThreadId) => ({ threadId, order: 'newestFirst', limit: 10 }) as const;
-const linesOf = (file: string) => readFileSync(file, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+const linesOf = (file: string) =>
+  readFileSync(file, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 
 describe('finding a thread', () => {
   it('ignores a row that points at another thread’s file, and repairs it', async () => {
@@ -23,7 +39,10 @@ describe('finding a thread', () => {
     const { manager } = await open(home.root);
     expect((await manager.readThread(mine.id)).preview).toBe('mine');
     expect(db.prepare('SELECT rollout_path FROM threads WHERE id = ?').pluck().get(mine.id)).toBe(mine.file);
-    expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.preview).sort()).toEqual(['mine', 'theirs']);
+    expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.preview).sort()).toEqual([
+      'mine',
+      'theirs',
+    ]);
   });
 
   it('follows a file that was moved behind the row’s back, and repairs the row', async () => {
@@ -36,7 +55,10 @@ describe('finding a thread', () => {
     renameSync(file, moved);
     const { manager } = await open(home.root);
     expect(await manager.readThread(id)).toMatchObject({ isArchived: true });
-    expect(db.prepare('SELECT rollout_path, archived FROM threads').get()).toEqual({ rollout_path: moved, archived: 1 });
+    expect(db.prepare('SELECT rollout_path, archived FROM threads').get()).toEqual({
+      rollout_path: moved,
+      archived: 1,
+    });
   });
 
   it('finds a file that is named after another thread by what it says inside', async () => {
@@ -66,7 +88,10 @@ describe('finding a thread', () => {
     addRow(home.stateDb(), { id, rollout_path: file });
     rmSync(file);
     const { manager } = await open(home.root);
-    expect(await errorOf(manager.readThread(id))).toMatchObject({ code: 'thread_not_found', hint: expect.stringContaining('gone') });
+    expect(await errorOf(manager.readThread(id))).toMatchObject({
+      code: 'thread_not_found',
+      hint: expect.stringContaining('gone'),
+    });
     expect((await manager.listThreads(ALL)).warnings.join()).toContain('gone');
   });
 
@@ -177,7 +202,9 @@ describe('a damaged rollout', () => {
     const { manager } = await open(home.root);
     expect((await manager.readThread(id)).preview).toBe('q');
     expect((await manager.updateThreadMetadata(id, { name: 'x' })).thread.name).toBe('x');
-    expect(await errorOf(manager.updateThreadMetadata(id, { memoryMode: 'disabled' }))).toMatchObject({ code: 'unsupported' });
+    expect(await errorOf(manager.updateThreadMetadata(id, { memoryMode: 'disabled' }))).toMatchObject({
+      code: 'unsupported',
+    });
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
 
@@ -185,17 +212,29 @@ describe('a damaged rollout', () => {
     const home = new TestHome();
     const id = newId();
     const text = rolloutText({ id, at: AT, mode: 'paginated', turns: [['q', 'a']] });
-    const { file } = home.rollout({ id, raw: `${text}{"timestamp":"${AT}","type":"event_msg","payload":{"type":"x"}}\n` });
+    const { file } = home.rollout({
+      id,
+      raw: `${text}{"timestamp":"${AT}","type":"event_msg","payload":{"type":"x"}}\n`,
+    });
     const before = readFileSync(file, 'utf8');
     const { manager } = await open(home.root);
-    expect(await errorOf(manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }))).toMatchObject({ code: 'invalid_request' });
+    expect(await errorOf(manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }))).toMatchObject({
+      code: 'invalid_request',
+    });
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
 });
 
 describe('history that lies in several files', () => {
   const base = (home: TestHome, id = newId()) => {
-    const { file } = home.rollout({ id, mode: 'paginated', turns: [['one', '1'], ['two', '2']] });
+    const { file } = home.rollout({
+      id,
+      mode: 'paginated',
+      turns: [
+        ['one', '1'],
+        ['two', '2'],
+      ],
+    });
     const lines = readFileSync(file, 'utf8').split('\n');
     const cut = lines.slice(0, 5).join('\n').length + 1;
     return { id, file, cut, ordinal: 5 };
@@ -204,7 +243,10 @@ describe('history that lies in several files', () => {
     home.rollout({
       mode: 'paginated',
       firstOrdinal: ordinal,
-      meta: { forked_from_id: baseId, history_base: { thread_id: baseId, end_ordinal_exclusive: ordinal, end_byte_offset: cut } },
+      meta: {
+        forked_from_id: baseId,
+        history_base: { thread_id: baseId, end_ordinal_exclusive: ordinal, end_byte_offset: cut },
+      },
       turns: [['forked', 'f']],
     });
   const questions = async (home: TestHome, id: ThreadId) => {
@@ -237,11 +279,22 @@ describe('history that lies in several files', () => {
     const { id, file, cut, ordinal } = base(home);
     const forked = fork(home, id, cut, ordinal);
     const short = fork(home, id, 10_000_000, ordinal);
-    expect(await questions(home, short.id)).toEqual({ texts: ['forked'], warnings: [expect.stringContaining('shorter')] });
+    expect(await questions(home, short.id)).toEqual({
+      texts: ['forked'],
+      warnings: [expect.stringContaining('shorter')],
+    });
     rmSync(file);
-    expect(await questions(home, forked.id)).toEqual({ texts: ['forked'], warnings: [expect.stringContaining('missing')] });
+    expect(await questions(home, forked.id)).toEqual({
+      texts: ['forked'],
+      warnings: [expect.stringContaining('missing')],
+    });
     const loop = newId();
-    home.rollout({ id: loop, mode: 'paginated', meta: { history_base: { thread_id: loop, end_ordinal_exclusive: 1, end_byte_offset: 10 } }, turns: [['loop', 'l']] });
+    home.rollout({
+      id: loop,
+      mode: 'paginated',
+      meta: { history_base: { thread_id: loop, end_ordinal_exclusive: 1, end_byte_offset: 10 } },
+      turns: [['loop', 'l']],
+    });
     expect(await questions(home, loop)).toEqual({ texts: ['loop'], warnings: [expect.stringContaining('loops')] });
   });
 });
@@ -255,7 +308,9 @@ describe('compressed rollouts', () => {
     expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({ threadId: id, preview: 'packed' });
     expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
     await manager.updateThreadMetadata(id, { name: 'Packed' });
-    expect(await errorOf(manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }))).toMatchObject({ code: 'unsupported' });
+    expect(await errorOf(manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }))).toMatchObject({
+      code: 'unsupported',
+    });
     await manager.archiveThread(id, { includeDescendants: true, dryRun: false });
     expect(await manager.readThread(id)).toMatchObject({ name: 'Packed', isArchived: true });
     expect(readFileSync(path.join(home.root, 'archived_sessions', path.basename(file)))).toEqual(before);
@@ -284,7 +339,11 @@ describe('what a patch writes', () => {
 
   it('is one line for git and memory mode together, with the required keys and no instructions', async () => {
     const home = new TestHome();
-    const { id, file } = home.rollout({ mode: 'paginated', meta: { base_instructions: { text: 'long' } }, turns: [['q', 'a']] });
+    const { id, file } = home.rollout({
+      mode: 'paginated',
+      meta: { base_instructions: { text: 'long' } },
+      turns: [['q', 'a']],
+    });
     const before = linesOf(file);
     const { manager } = await open(home.root);
     await manager.updateThreadMetadata(id, { gitInfo: { branch: 'b', sha: 's' }, memoryMode: 'disabled' });
@@ -327,8 +386,21 @@ describe('what a patch writes', () => {
     const { id, file } = home.rollout({ turns: [['q', 'a']] });
     const { manager } = await open(home.root);
     await manager.updateThreadMetadata(id, { name: 'N' });
-    expect(db.prepare('SELECT id, rollout_path, title, preview, first_user_message, cwd, source, history_mode FROM threads').all()).toEqual([
-      { id, rollout_path: file, title: 'N', preview: 'q', first_user_message: 'q', cwd: '/home/dev/project', source: 'cli', history_mode: 'legacy' },
+    expect(
+      db
+        .prepare('SELECT id, rollout_path, title, preview, first_user_message, cwd, source, history_mode FROM threads')
+        .all(),
+    ).toEqual([
+      {
+        id,
+        rollout_path: file,
+        title: 'N',
+        preview: 'q',
+        first_user_message: 'q',
+        cwd: '/home/dev/project',
+        source: 'cli',
+        history_mode: 'legacy',
+      },
     ]);
   });
 
@@ -365,7 +437,9 @@ describe('moving', () => {
     addRow(db, { id, rollout_path: file });
     db.exec("CREATE TRIGGER no_archive BEFORE UPDATE OF archived ON threads BEGIN SELECT RAISE(ABORT, 'no'); END");
     const { manager } = await open(home.root);
-    await expect(manager.archiveThread(id, { includeDescendants: true, dryRun: false })).rejects.toMatchObject({ code: 'internal' });
+    await expect(manager.archiveThread(id, { includeDescendants: true, dryRun: false })).rejects.toMatchObject({
+      code: 'internal',
+    });
     expect(existsSync(file)).toBe(true);
     expect(readdirSync(path.join(home.root, 'archived_sessions'))).toEqual([]);
     expect(await manager.readThread(id)).toMatchObject({ isArchived: false });
@@ -391,7 +465,9 @@ describe('moving', () => {
     const { id, file } = home.rollout();
     symlinkSync(path.join(outside.root, 'sessions'), path.join(home.root, 'archived_sessions'));
     const { manager } = await open(home.root);
-    expect(await errorOf(manager.archiveThread(id, { includeDescendants: true, dryRun: false }))).toMatchObject({ code: 'unsupported' });
+    expect(await errorOf(manager.archiveThread(id, { includeDescendants: true, dryRun: false }))).toMatchObject({
+      code: 'unsupported',
+    });
     expect(existsSync(file)).toBe(true);
     expect(readdirSync(path.join(outside.root, 'sessions'))).toEqual([]);
   });
@@ -420,7 +496,10 @@ describe('turns of a long thread', () => {
     const home = new TestHome();
     const id = newId();
     const filler = event({ type: 'token_count', info: { text: 'x'.repeat(2000) } });
-    const lines = Array.from({ length: 3000 }, (_, index) => [...paginatedTurn(`t${index}`, `q${index}`, 'a'), filler]).flat();
+    const lines = Array.from({ length: 3000 }, (_, index) => [
+      ...paginatedTurn(`t${index}`, `q${index}`, 'a'),
+      filler,
+    ]).flat();
     const { file } = home.rollout({ id, mode: 'paginated', lines });
     const { size } = statSync(file);
     expect(size).toBeGreaterThan(8_000_000);
@@ -441,7 +520,12 @@ describe('turns of a long thread', () => {
     const { manager } = await open(home.root);
     const all = await manager.listTurns({ threadId: id, order: 'oldestFirst', limit: 100 });
     const newest = await manager.listTurns({ threadId: id, order: 'newestFirst', limit: 4 });
-    expect(newest.turns.map(({ turnId }) => turnId)).toEqual(all.turns.slice(-4).reverse().map(({ turnId }) => turnId));
+    expect(newest.turns.map(({ turnId }) => turnId)).toEqual(
+      all.turns
+        .slice(-4)
+        .reverse()
+        .map(({ turnId }) => turnId),
+    );
     const last = newest.turns.at(-1);
     const next = await manager.listTurns({
       threadId: id,
@@ -455,7 +539,11 @@ describe('turns of a long thread', () => {
   it('skip what was rolled back, read backwards as well', async () => {
     const home = new TestHome();
     const rollback = event({ type: 'thread_rolled_back', num_turns: 2 });
-    const lines = [...[1, 2, 3, 4].flatMap((n) => legacyTurn(`t${n}`, `q${n}`, 'a')), rollback, ...legacyTurn('t5', 'q5', 'a')];
+    const lines = [
+      ...[1, 2, 3, 4].flatMap((n) => legacyTurn(`t${n}`, `q${n}`, 'a')),
+      rollback,
+      ...legacyTurn('t5', 'q5', 'a'),
+    ];
     const { id } = home.rollout({ lines });
     const { manager } = await open(home.root);
     for (const limit of [1, 2, 3]) {

@@ -7,10 +7,10 @@ import { endWithParent } from './children.mjs';
 import { codexBinary, codexEnvironment } from './paths.mjs';
 
 /** The capabilities that open the experimental part of the protocol. */
-export const EXPERIMENTAL = { experimentalApi: true, requestAttestation: false };
+const EXPERIMENTAL = { experimentalApi: true, requestAttestation: false };
 
 /** An error answer. `rpc` is the error object as it came: {code, message, data}. */
-export class RpcError extends Error {
+class RpcError extends Error {
   constructor(method, rpc) {
     super(`${method}: ${rpc.message} (${rpc.code})`);
     this.rpc = rpc;
@@ -39,7 +39,10 @@ export class AppServer {
    * @param {(method: string, params: any) => any} [options.onRequest]  answers the server's own requests;
    *   without it they are refused with -32601
    */
-  constructor(home, { binary = codexBinary(), args = ['app-server'], cwd = os.tmpdir(), env = {}, transcriptFile, onRequest } = {}) {
+  constructor(
+    home,
+    { binary = codexBinary(), args = ['app-server'], cwd = os.tmpdir(), env = {}, transcriptFile, onRequest } = {},
+  ) {
     this.startedAt = performance.now();
     /** Every notification received so far: {method, params}. */
     this.notifications = [];
@@ -128,7 +131,9 @@ export class AppServer {
   async runTurn(threadId, input, extra = {}) {
     const items = typeof input === 'string' ? [{ type: 'text', text: input, text_elements: [] }] : input;
     const { turn } = await this.send('turn/start', { threadId, input: items, ...extra });
-    const done = await this.waitForNotification((note) => note.method === 'turn/completed' && note.params.turn.id === turn.id);
+    const done = await this.waitForNotification(
+      (note) => note.method === 'turn/completed' && note.params.turn.id === turn.id,
+    );
     return done.params.turn;
   }
 

@@ -64,10 +64,9 @@ export async function codexExec(home, prompt, { model = 'gpt-5.5', resume, fork,
   return { threadId: match ? match[1] : null, ...result };
 }
 
-/** A CLI's standard error without the lines that every run prints. */
+/** A CLI's standard error without the line that every run prints. */
 export function usefulStderr(stderr) {
   return stderr
-    .replace(/\x1b\[[0-9;]*m/g, '')
     .split('\n')
     .filter((line) => line && !/PATH alias/.test(line))
     .join('\n');

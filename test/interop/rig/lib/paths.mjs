@@ -43,7 +43,9 @@ export function findCodexBinary() {
 export function codexBinary() {
   const binary = findCodexBinary();
   if (!binary) {
-    throw new Error(`no Codex binary under ${workDir()}: run "npm run test:interop", which installs it, or set CODEX_BIN`);
+    throw new Error(
+      `no Codex binary under ${workDir()}: run "npm run test:interop", which installs it, or set CODEX_BIN`,
+    );
   }
   return binary;
 }

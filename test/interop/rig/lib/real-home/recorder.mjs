@@ -24,7 +24,7 @@ export class Recorder {
   async changed() {}
 
   /** Send a request and let its effects settle. Resolves with {ok} or {error}. */
-  async request(server, label, method, params) {
+  async request(server, _label, method, params) {
     const result = await server.try(method, params);
     await this.settle();
     return result;
@@ -36,7 +36,7 @@ export class Recorder {
   }
 
   /** Run a turn. */
-  async turn(server, label, threadId, input) {
+  async turn(server, _label, threadId, input) {
     await server.runTurn(threadId, input);
     await this.settle(2);
   }

@@ -1,0 +1,57 @@
+// The floors of the house (docs/architecture.md): an import goes down, never up, never sideways past what is drawn there.
+const FLOORS = {
+  protocol: [],
+  state: ['protocol'],
+  rollout: ['protocol'],
+  transcript: ['protocol'],
+  'agent-graph': ['protocol', 'state', 'rollout'],
+  'thread-store': ['protocol', 'state', 'rollout', 'transcript'],
+  threads: ['protocol', 'transcript', 'thread-store', 'agent-graph'],
+  mcp: ['protocol', 'transcript', 'thread-store', 'threads'],
+};
+
+const alternatives = (names) => `^src/(${names.join('|')})/`;
+
+export default {
+  forbidden: [
+    ...Object.entries(FLOORS).map(([floor, below]) => ({
+      name: `floor-${floor}`,
+      comment: `${floor}/ may import only ${below.join(', ') || 'nothing of ours'}`,
+      severity: 'error',
+      from: { path: `^src/${floor}/` },
+      to: { path: '^src/', pathNot: alternatives([floor, ...below]) },
+    })),
+    {
+      name: 'sdk-in-mcp-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/mcp/' },
+      to: { path: 'node_modules/@modelcontextprotocol/' },
+    },
+    {
+      name: 'sqlite-in-state-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/state/' },
+      to: { path: 'node_modules/better-sqlite3/' },
+    },
+    {
+      name: 'boundaries-above-their-implementations',
+      comment: 'Only bootstrap.ts chooses a store or a graph: everyone else sees the interface',
+      severity: 'error',
+      from: { path: '^src/(threads|mcp)/' },
+      to: { path: '^src/(thread-store/(local|memory)|agent-graph/(memory|rollout|sqlite))' },
+    },
+    {
+      name: 'state-db-opened-by-bootstrap-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(bootstrap\\.ts|state/|agent-graph/|thread-store/local/)' },
+      to: { path: '^src/state/' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-missing', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
