@@ -4,7 +4,7 @@ const OLDEST = 22;
 
 if (Number.parseInt(process.versions.node, 10) < OLDEST) {
   process.stderr.write(
-    `threadkeeper needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}: install a newer one, or run npx -p node@24 -p threadkeeper threadkeeper\n`,
+    `threadkeeper needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}: install a newer one, or start it with npm start in a checkout, which brings its own\n`,
   );
   process.exitCode = 1;
 } else {

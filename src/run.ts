@@ -1,5 +1,6 @@
 import { Console } from 'node:console';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { bootstrap, type Threadkeeper } from './bootstrap.js';
 import { parseCommand, type ServeOptions, USAGE } from './cli.js';
 import { serveStdio } from './mcp/serve-stdio.js';
@@ -47,11 +48,15 @@ async function greet({ manager }: Threadkeeper): Promise<void> {
       return `${total} threads, ${archived} of them archived`;
     })
     .catch((error: unknown) => `threads cannot be listed: ${error instanceof Error ? error.message : error}`);
+  // This very program on this very Node: true wherever it was installed.
+  const command = [process.execPath, fileURLToPath(new URL('main.js', import.meta.url)), ...process.argv.slice(2)].join(
+    ' ',
+  );
   process.stderr.write(
     `threadkeeper ${version()} serves ${manager.capabilities.description}: ${threads}.\n` +
       'It waits for an MCP client on stdin. To attach it:\n' +
-      '  Claude Code:  claude mcp add threadkeeper -- npx -y threadkeeper\n' +
-      '  Codex:        codex mcp add threadkeeper -- npx -y threadkeeper\n' +
+      `  Claude Code:  claude mcp add threadkeeper -- ${command}\n` +
+      `  Codex:        codex mcp add threadkeeper -- ${command}\n` +
       'Other clients: see the README. Press Ctrl+C to stop.\n',
   );
 }
