@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { withFileLock } from './file-lock.js';
@@ -12,31 +13,45 @@ export interface WriterLock {
 }
 
 const COORDINATION_WAIT_MS = 2000;
+/** Another threadkeeper holds the lock for the moment of a write; Codex for as long as the thread is open. */
+const PATIENCE_MS = 250;
+const RETRY_MS = 25;
 
 /**
  * Takes the lock of a thread's one writer, in the same way and on the same files as Codex (docs/codex-home.md, Writer
- * locks): `.coordination.lock` first, then `<id>.lock` without waiting. Throws `conflict` when another process has it.
+ * locks): `.coordination.lock` first, then `<id>.lock`. Throws `conflict` when another process keeps it.
  */
 export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): Promise<WriterLock> {
   home.assertInside(home.writerLocks);
   mkdirSync(home.writerLocks, { recursive: true });
   const file = lockFile(home, threadId);
-  const fd = await withCoordination(home, () => {
-    const opened = openSync(file, 'a+', 0o644);
-    if (flockNow(opened, 'exclusive')) return opened;
-    closeSync(opened);
-    throw hasWriterConflict(threadId);
-  });
+  const deadline = Date.now() + PATIENCE_MS;
+  let fd = await tryLock(home, file);
+  while (fd === undefined) {
+    if (Date.now() > deadline) throw hasWriterConflict(threadId);
+    await sleep(RETRY_MS);
+    fd = await tryLock(home, file);
+  }
+  const held = fd;
   return {
     release: () =>
       withCoordination(home, () => {
         // Unlinked under the coordination lock, and only if it is still ours: nobody can be waiting on it.
-        if (existsSync(file) && statSync(file).ino === fstatSync(fd).ino) unlinkSync(file);
+        if (existsSync(file) && statSync(file).ino === fstatSync(held).ino) unlinkSync(file);
       })
         // An unlocked file left behind is harmless (Codex sweeps them); what the lock guarded has been done.
         .catch(() => undefined)
-        .finally(() => closeSync(fd)),
+        .finally(() => closeSync(held)),
   };
+}
+
+function tryLock(home: RolloutHome, file: string): Promise<number | undefined> {
+  return withCoordination(home, () => {
+    const opened = openSync(file, 'a+', 0o644);
+    if (flockNow(opened, 'exclusive')) return opened;
+    closeSync(opened);
+    return undefined;
+  });
 }
 
 export const hasWriterConflict = (threadId: ThreadId) =>

@@ -298,6 +298,21 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
         expect(updated).toMatchObject({ name: 'Old', git: { branch: 'b' }, isArchived: true });
       });
 
+      it('takes calls that come all at once, one after another', async () => {
+        const thread = seed({ turns: [['q1', 'a1']] });
+        const store = await make([thread]);
+        const calls = Array.from({ length: 10 }, (_, n) => [
+          store.updateThreadMetadata(thread.id, { name: `name ${n}`, gitInfo: { branch: `b${n}` } }),
+          n % 2 === 0 ? store.archiveThread(thread.id) : store.unarchiveThread(thread.id),
+        ]).flat();
+        await Promise.all(calls);
+        expect(await store.readThread(thread.id)).toMatchObject({
+          name: 'name 9',
+          git: { branch: 'b9' },
+          isArchived: false,
+        });
+      });
+
       it('leaves the turns as they are', async () => {
         const thread = seed({
           mode: 'paginated',

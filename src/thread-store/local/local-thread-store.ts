@@ -16,6 +16,7 @@ import type {
   ThreadStore,
   TurnPage,
 } from '../thread-store.js';
+import { KeyedQueue } from './keyed-queue.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
 import { MetadataWriter } from './metadata-writer.js';
@@ -41,6 +42,8 @@ export class LocalThreadStore implements ThreadStore {
   readonly #listing: LocalListing;
   readonly #writer: MetadataWriter;
   readonly #mover: ThreadMover;
+  /** Calls of one client can come all at once: two writes on one thread are no conflict. */
+  readonly #writes = new KeyedQueue<ThreadId>();
 
   constructor({ library, stateDb, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
     this.#local = new LocalHome(library, stateDb, warn);
@@ -81,27 +84,29 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    const thread = await this.#resolver.resolve(threadId);
-    if (isEmptyPatch(patch)) return { thread: await this.#stored(thread), warnings: [] };
-    this.#assertWritable();
-    const warnings = await this.#writer.write(thread, patch);
-    return { thread: await this.readThread(threadId), warnings };
+    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
+    return await this.#writes.run(threadId, async () => {
+      const thread = await this.#resolver.resolve(threadId);
+      this.#assertWritable();
+      const warnings = await this.#writer.write(thread, patch);
+      return { thread: await this.readThread(threadId), warnings };
+    });
   }
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
-    const thread = await this.#resolver.resolve(threadId);
-    if (thread.file.isArchived) return false;
-    this.#assertWritable();
-    if (options?.dryRun) await this.#mover.assertMovable(thread);
-    else await this.#mover.archive(thread);
-    return true;
+    return await this.#writes.run(threadId, () => this.#setArchived(threadId, true, options));
   }
 
   async unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
+    return await this.#writes.run(threadId, () => this.#setArchived(threadId, false, options));
+  }
+
+  async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     const thread = await this.#resolver.resolve(threadId);
-    if (!thread.file.isArchived) return false;
+    if (thread.file.isArchived === isArchived) return false;
     this.#assertWritable();
     if (options?.dryRun) await this.#mover.assertMovable(thread);
+    else if (isArchived) await this.#mover.archive(thread);
     else await this.#mover.unarchive(thread);
     return true;
   }

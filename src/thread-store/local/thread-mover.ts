@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { writeFailure } from '../../protocol/errors.js';
+import { conflict, writeFailure } from '../../protocol/errors.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import { activePath, archivedPath, inTheWay, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
@@ -70,6 +70,8 @@ export class ThreadMover {
       throw writeFailure('taking the writer lock', error);
     });
     try {
+      if (!existsSync(thread.file.path))
+        throw conflict('the thread was moved by another program meanwhile', 'Call again.');
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
       const move = moveRollouts(this.#local.home, files, target);

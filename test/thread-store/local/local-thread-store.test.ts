@@ -491,6 +491,68 @@ describe('a home that cannot be written', () => {
   });
 });
 
+/** Runs `action` without the powers of root, so that permissions hold. */
+async function unprivileged(action: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    await action();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
+
+describe('a home without write permission', () => {
+  it('is read, with its DB and without, and each write is read_only and leaves nothing', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    addRow(db, { id, rollout_path: file, title: 'q', first_user_message: 'q', preview: 'q' });
+    db.close();
+    const folders = [
+      home.root,
+      ...readdirSync(home.root, { recursive: true }).map((name) => path.join(home.root, String(name))),
+    ];
+    for (const name of folders) chmodSync(name, statSync(name).isDirectory() ? 0o555 : 0o444);
+    await unprivileged(async () => {
+      const { manager } = await open(home.root);
+      expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({ threadId: id, preview: 'q' });
+      expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
+      for (const write of [
+        manager.updateThreadMetadata(id, { name: 'x' }),
+        manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }),
+        manager.archiveThread(id, { includeDescendants: true, dryRun: false }),
+      ]) {
+        expect(await errorOf(write)).toMatchObject({ code: 'read_only' });
+      }
+      expect(await manager.readThread(id)).toMatchObject({ name: undefined, isArchived: false });
+    });
+    for (const name of folders) chmodSync(name, 0o755);
+  });
+
+  it('that hides a file or a folder says so', async () => {
+    const home = new TestHome();
+    const shown = home.rollout({ at: '2026-11-01T10:00:00.000Z' });
+    const hidden = home.rollout({ at: '2026-11-02T10:00:00.000Z' });
+    const secret = home.rollout({ at: '2026-11-03T10:00:00.000Z' });
+    chmodSync(home.root, 0o755);
+    chmodSync(path.dirname(secret.file), 0o000);
+    chmodSync(hidden.file, 0o000);
+    await unprivileged(async () => {
+      const { manager } = await open(home.root);
+      const page = await manager.listThreads(ALL);
+      expect(page.threads.map(({ thread }) => thread.threadId)).toEqual([shown.id]);
+      expect(page.warnings.join()).toContain('1 rollout files');
+      expect(page.warnings.join()).toContain('sessions/2026/11/03');
+      expect(await errorOf(manager.readThread(hidden.id))).toMatchObject({
+        code: 'internal',
+        message: expect.stringContaining('EACCES'),
+      });
+    });
+    chmodSync(path.dirname(secret.file), 0o755);
+  });
+});
+
 describe('turns of a long thread', () => {
   it('are read from the end, without reading the beginning', async () => {
     const home = new TestHome();
