@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -72,6 +72,7 @@ export class StateDb {
   readonly #db: Database.Database;
   readonly #busyTimeoutMs: number;
   readonly #statements = new Map<string, Database.Statement>();
+  readonly #inode: number;
   #columns = new Map<string, ReadonlySet<string>>();
   #schemaVersion: unknown;
 
@@ -81,6 +82,7 @@ export class StateDb {
   ) {
     this.readOnly = config.readOnly || !isWritable(file);
     this.#busyTimeoutMs = config.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS;
+    this.#inode = statSync(file).ino;
     this.#db = new Database(file, { fileMustExist: true, readonly: this.readOnly, timeout: SPIN_MS });
     // Per connection, as Codex has it: a commit survives the death of a process, which is what is promised.
     this.#db.pragma('synchronous = NORMAL');
@@ -174,6 +176,10 @@ export class StateDb {
   async #retry<T>(action: () => T): Promise<T> {
     const deadline = Date.now() + this.#busyTimeoutMs;
     for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
+      // Codex moves a damaged DB aside and makes another; what went into the old one would be lost.
+      if (statSync(this.file, { throwIfNoEntry: false })?.ino !== this.#inode) {
+        throw new StateDbLost('the file was removed or replaced; restart threadkeeper to use the new one');
+      }
       try {
         return action();
       } catch (error) {

@@ -653,20 +653,42 @@ describe('the list of a home with a DB', () => {
   });
 });
 
-it('serves from the files when the DB breaks while it runs', async () => {
-  const home = new TestHome();
-  const db = home.stateDb();
-  const { id, file } = home.rollout({ turns: [['q', 'a']] });
-  addRow(db, { id, rollout_path: file, preview: 'from the row' });
-  db.pragma('wal_checkpoint(TRUNCATE)');
-  db.close();
-  const { manager, warnings } = await open(home.root);
-  const database = path.join(home.root, 'state_5.sqlite');
-  const bytes = readFileSync(database);
-  writeFileSync(database, bytes.fill(0xaa));
-  chmodSync(database, 0o644);
-  expect((await manager.readThread(id)).preview).toMatch(/q|from the row/);
-  const page = await manager.listThreads(ALL);
-  expect(page.threads.map(({ thread }) => thread.threadId)).toEqual([id]);
-  expect(warnings.join()).toMatch(/state DB cannot be used|^$/);
+describe('a DB that goes away while the server runs', () => {
+  it.each([
+    ['is removed', (file: string) => rmSync(file)],
+    [
+      'is replaced',
+      (file: string) => {
+        renameSync(file, `${file}.old`);
+        writeFileSync(file, '');
+      },
+    ],
+  ])('because it %s leaves the files to serve, a warning, and no write into the old one', async (_, breakIt) => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const { id, file } = home.rollout({ turns: [['in the file', 'a']] });
+    addRow(db, { id, rollout_path: file, preview: 'in the row' });
+    const { manager, warnings } = await open(home.root);
+    expect((await manager.readThread(id)).preview).toBe('in the row');
+    breakIt(path.join(home.root, 'state_5.sqlite'));
+    expect((await manager.readThread(id)).preview).toBe('in the file');
+    expect((await manager.listThreads(ALL)).total).toBe(1);
+    expect((await manager.updateThreadMetadata(id, { name: 'N' })).thread.name).toBe('N');
+    expect(db.prepare('SELECT title FROM threads').pluck().get()).toBe('');
+    expect(warnings).toEqual([expect.stringContaining('cannot be used any more')]);
+  });
+
+  it('because its pages are damaged leaves the files to serve', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const { id, file } = home.rollout({ turns: [['in the file', 'a']] });
+    addRow(db, { id, rollout_path: file, preview: 'in the row' });
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.close();
+    const { manager } = await open(home.root);
+    const database = path.join(home.root, 'state_5.sqlite');
+    writeFileSync(database, readFileSync(database).fill(0xaa));
+    expect((await manager.readThread(id)).preview).toBe('in the file');
+    expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.threadId)).toEqual([id]);
+  });
 });
