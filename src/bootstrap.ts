@@ -1,57 +1,143 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parse as parseToml } from 'smol-toml';
 import { RolloutAgentGraph } from './agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
-import type { ServeOptions } from './cli.js';
+import type { HomeOptions } from './cli.js';
 import { systemErrorCode } from './protocol/errors.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
-import { openStateDb, type StateDbOpening } from './state/state-db.js';
+import { openOwnStateDb, openStateDb, type StateDbConfig, type StateDbOpening } from './state/open-state-db.js';
+import type { StateDb } from './state/state-db.js';
+import { StateDbSlot } from './state/state-db-slot.js';
+import { adopt } from './thread-store/local/adoption.js';
+import { Backfill, type BackfillSummary } from './thread-store/local/backfill.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
 import { ThreadManager } from './threads/thread-manager.js';
 
 /** The parts of a running threadkeeper, put together. */
 export interface Threadkeeper {
   readonly manager: ThreadManager;
+  readonly library: RolloutLibrary;
+  readonly slot: StateDbSlot;
+  /** Why there is no state DB, or not the one that would be wanted. */
+  readonly stateDbProblem: string | undefined;
+  /** What the backfill of our own DB did, once it is done; undefined where there was nothing to fill, or it was stopped. */
+  readonly backfilled: Promise<BackfillSummary | undefined>;
   close(): Promise<void>;
 }
 
 /** Says something to the person who runs the server, on stderr. */
 export type Warn = (message: string) => void;
 
+export interface BootstrapOptions extends HomeOptions {
+  /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
+  readonly ownStateDb: StateDbConfig['own'];
+  /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
+  readonly backfillWaitMs?: number | undefined;
+  readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+const DEFAULT_BACKFILL_WAIT_MS = 30_000;
+
 /** The composition root: the one place where parts are chosen, and the only one that opens the state DB. */
-export async function bootstrap(options: ServeOptions, warn: Warn): Promise<Threadkeeper> {
+export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<Threadkeeper> {
   const library = new RolloutLibrary(new RolloutHome(options.home));
-  const { stateDb, problem } = await stateDbOf(options, warn);
-  if (problem !== undefined) warn(`serving from the rollout files, without the state DB: ${problem}`);
-  const rollouts = new RolloutAgentGraph(library);
-  const graph = stateDb ? new SqliteAgentGraph(stateDb, rollouts) : rollouts;
-  const store = new LocalThreadStore({ library, stateDb, readOnly: options.readOnly, warn });
+  const slot = new StateDbSlot();
+  const sqliteHome = options.sqliteHome ?? configuredSqliteHome(options.home, warn) ?? options.home;
+  const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
+  const opening = await openingOf(options, config);
+  if (opening.problem !== undefined) warn(announcement(opening));
+  const { stateDb } = opening;
+  const backfill = stateDb?.owner === 'threadkeeper' ? new Backfill(library, stateDb, progressOf(options)) : undefined;
+  let backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
+  if (stateDb && backfill) {
+    backfilled = fill(backfill, stateDb, slot, warn);
+    await Promise.race([
+      backfilled,
+      sleep(options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS, undefined, { ref: false }),
+    ]);
+    if (!slot.current) warn('serving from the rollout files until the state DB is filled');
+  } else if (stateDb) {
+    await giveToCodex(stateDb, library, config, warn);
+    slot.fill(stateDb);
+  }
+  const graph = new SqliteAgentGraph(slot, new RolloutAgentGraph(library));
+  const store = new LocalThreadStore({ library, slot, readOnly: options.readOnly, warn });
   const manager = new ThreadManager({ store, graph });
   return {
     manager,
+    library,
+    slot,
+    stateDbProblem: opening.problem,
+    backfilled,
     async close() {
       await manager.close();
+      backfill?.stop();
+      await backfilled;
       stateDb?.close();
     },
   };
 }
 
-async function stateDbOf(options: ServeOptions, warn: Warn): Promise<StateDbOpening> {
-  if (!options.useStateDb) return { stateDb: undefined, problem: undefined };
-  const sqliteHome = options.sqliteHome ?? configuredSqliteHome(options.home, warn) ?? options.home;
-  return await openStateDb({ sqliteHome, readOnly: options.readOnly });
+async function openingOf({ useStateDb }: BootstrapOptions, config: StateDbConfig): Promise<StateDbOpening> {
+  return useStateDb ? await openStateDb(config) : { stateDb: undefined, problem: undefined };
+}
+
+function announcement({ stateDb, problem }: StateDbOpening): string {
+  return stateDb ? (problem ?? '') : `serving from the rollout files, without the state DB: ${problem}`;
+}
+
+function progressOf({ onBackfillProgress }: BootstrapOptions): ConstructorParameters<typeof Backfill>[2] {
+  return onBackfillProgress ? { onProgress: onBackfillProgress } : {};
+}
+
+/** Hands the handle out when the DB is complete; a DB that cannot be filled is not handed out. */
+async function fill(
+  backfill: Backfill,
+  stateDb: StateDb,
+  slot: StateDbSlot,
+  warn: Warn,
+): Promise<BackfillSummary | undefined> {
+  try {
+    const summary = await backfill.run();
+    if (!summary) return undefined;
+    slot.fill(stateDb);
+    const { unreadable } = summary;
+    const named = `${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
+    if (unreadable.length > 0) warn(`${unreadable.length} rollouts could not be indexed: ${named}`);
+    return summary;
+  } catch (error) {
+    warn(
+      `serving from the rollout files: the state DB cannot be filled (${error instanceof Error ? error.message : error})`,
+    );
+    return undefined;
+  }
+}
+
+/** Codex has a DB: what it lacks and we know goes there, and ours is not used any more. */
+async function giveToCodex(codexs: StateDb, library: RolloutLibrary, config: StateDbConfig, warn: Warn): Promise<void> {
+  const own = config.own === 'create' ? await openOwnStateDb({ ...config, own: 'existing' }) : undefined;
+  try {
+    if (config.own === 'create') await adopt(codexs, library, own?.stateDb);
+  } catch (error) {
+    warn(`names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`);
+  } finally {
+    own?.stateDb?.close();
+  }
 }
 
 /** `sqlite_home` of Codex's config.toml; a relative one is below the home. */
 function configuredSqliteHome(home: string, warn: Warn): string | undefined {
   const file = path.join(home, 'config.toml');
   try {
+    if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return undefined;
     const folder = parseToml(readFileSync(file, 'utf8'))['sqlite_home'];
     return typeof folder === 'string' && folder !== '' ? path.resolve(home, folder) : undefined;
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') warn('config.toml cannot be read; its sqlite_home, if any, is not used');
+    const isMissing = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR';
+    if (!isMissing) warn('config.toml cannot be read; its sqlite_home, if any, is not used');
     return undefined;
   }
 }

@@ -1,9 +1,9 @@
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
-/** How the server is to run. */
-export interface ServeOptions {
+/** Which home, and how it may be used: the same for every command. */
+export interface HomeOptions {
   /** Absolute path of the Codex home. */
   readonly home: string;
   /** Where the SQLite files are, when that was said by flag or environment. */
@@ -12,26 +12,66 @@ export interface ServeOptions {
   readonly readOnly: boolean;
 }
 
+export interface ServeOptions extends HomeOptions {
+  readonly backfillWaitMs: number;
+}
+
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
+  | { readonly kind: 'backfill'; readonly options: HomeOptions; readonly json: boolean }
+  | {
+      readonly kind: 'list';
+      readonly options: HomeOptions;
+      readonly json: boolean;
+      readonly search: string | undefined;
+      readonly limit: number;
+      readonly includeArchived: boolean;
+    }
+  | {
+      readonly kind: 'show';
+      readonly options: HomeOptions;
+      readonly json: boolean;
+      readonly thread: string;
+      readonly turns: number;
+    }
+  | {
+      readonly kind: 'doctor';
+      readonly options: HomeOptions;
+      readonly json: boolean;
+      readonly installationId: string | undefined;
+    }
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'usageError'; readonly message: string };
 
 export const USAGE = `threadkeeper: an MCP server for the coding-agent threads in a Codex home
 
-Usage: threadkeeper [options]
+Usage: threadkeeper [command] [options]
 
-It speaks MCP on stdin and stdout; an assistant starts it (see the README for the configuration of each client).
+Without a command it speaks MCP on stdin and stdout; an assistant starts it (see the README
+for the configuration of each client).
+
+Commands:
+  list                    print the newest threads
+                            --search <text>   only those whose name or first message has it
+                            --limit <n>       how many (default 20)
+                            --archived        archived ones too
+  show <id or name>       print one thread
+                            --turns <n>       with how many of its last turns (default 5)
+  doctor                  compare rollouts, rows, names and edges; exit code 1 when some disagree
+                            --installation-id <id>   show this one, do not read the file
+  backfill                fill threadkeeper's own state DB, where Codex has none
 
 Options:
   --home <folder>         the Codex home (default: $CODEX_HOME, else ~/.codex)
   --sqlite-home <folder>  where Codex keeps its SQLite files (default: $CODEX_SQLITE_HOME,
                           else sqlite_home in config.toml, else the home)
-  --no-state-db           do not open Codex's state DB, serve from the rollout files alone
-  --read-only             offer only the tools that change nothing
-  --help                  print this text
-  --version               print the version
+  --no-state-db           open no state DB, serve from the rollout files alone
+  --read-only             offer only the tools that change nothing, make no state DB
+  --backfill-wait <s>     serve without a state DB that is not filled after so many seconds (default 30)
+  --json                  print JSON (list, show, doctor, backfill)
+  -h, --help              print this text
+  -v, --version           print the version
 `;
 
 const FLAGS = {
@@ -43,39 +83,107 @@ const FLAGS = {
   version: { type: 'boolean', short: 'v' },
 } as const;
 
-/** What the arguments ask for; a flag that is not known, or lacks its value, is a usage error. */
+const JSON_FLAG = { json: { type: 'boolean' } } as const;
+
+type CommandName = 'serve' | 'list' | 'show' | 'doctor' | 'backfill';
+
+const COMMAND_FLAGS: Readonly<Record<CommandName, NonNullable<ParseArgsConfig['options']>>> = {
+  serve: { ...FLAGS, 'backfill-wait': { type: 'string' } },
+  list: {
+    ...FLAGS,
+    ...JSON_FLAG,
+    search: { type: 'string' },
+    limit: { type: 'string' },
+    archived: { type: 'boolean' },
+  },
+  show: { ...FLAGS, ...JSON_FLAG, turns: { type: 'string' } },
+  doctor: { ...FLAGS, ...JSON_FLAG, 'installation-id': { type: 'string' } },
+  backfill: { ...FLAGS, ...JSON_FLAG },
+};
+
+type Values = Readonly<Record<string, unknown>>;
+
+class UsageError extends Error {}
+
+/** What the arguments ask for; a command or flag that is not known, or lacks its value, is a usage error. */
 export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): Command {
-  let values: ReturnType<typeof parse>['values'];
+  const [first = ''] = args;
+  const isNamed = first in COMMAND_FLAGS && first !== 'serve';
+  const name: CommandName = isNamed ? (first as CommandName) : 'serve';
   try {
-    values = parse(args).values;
+    return commandOf(name, isNamed ? args.slice(1) : args, env);
   } catch (error) {
     return { kind: 'usageError', message: error instanceof Error ? firstSentence(error.message) : String(error) };
   }
-  if (values.help) return { kind: 'help' };
-  if (values.version) return { kind: 'version' };
-  if (values.home === '' || values['sqlite-home'] === '') {
-    return { kind: 'usageError', message: 'a folder must not be empty' };
+}
+
+function commandOf(name: CommandName, args: readonly string[], env: NodeJS.ProcessEnv): Command {
+  const parsed = parseArgs({
+    args: [...args],
+    options: COMMAND_FLAGS[name],
+    strict: true,
+    allowPositionals: name === 'show',
+  });
+  const values: Values = parsed.values;
+  if (values['help']) return { kind: 'help' };
+  if (values['version']) return { kind: 'version' };
+  const options = homeOptions(values, env);
+  const json = values['json'] === true;
+  switch (name) {
+    case 'serve':
+      return { kind: name, options: { ...options, backfillWaitMs: 1000 * count(values, 'backfill-wait', 30) } };
+    case 'list':
+      return {
+        kind: name,
+        options,
+        json,
+        search: text(values, 'search'),
+        limit: count(values, 'limit', 20),
+        includeArchived: values['archived'] === true,
+      };
+    case 'show': {
+      const [thread, ...others] = parsed.positionals;
+      if (thread === undefined || others.length > 0)
+        throw new UsageError('show takes one thread: its id or its exact name');
+      return { kind: name, options, json, thread, turns: count(values, 'turns', 5) };
+    }
+    case 'doctor':
+      return { kind: name, options, json, installationId: text(values, 'installation-id') };
+    default:
+      return { kind: name, options, json };
   }
-  const sqliteHome = values['sqlite-home'] ?? (env['CODEX_SQLITE_HOME'] || undefined);
+}
+
+function homeOptions(values: Values, env: NodeJS.ProcessEnv): HomeOptions {
+  const home = text(values, 'home') ?? (env['CODEX_HOME'] || '~/.codex');
+  const sqliteHome = text(values, 'sqlite-home') ?? (env['CODEX_SQLITE_HOME'] || undefined);
+  // npm changes the folder for its scripts; a relative path is meant from where the person stands.
+  const base = env['npm_lifecycle_event'] ? env['INIT_CWD'] : undefined;
   return {
-    kind: 'serve',
-    options: {
-      home: absolute(values.home ?? (env['CODEX_HOME'] || '~/.codex')),
-      sqliteHome: sqliteHome === undefined ? undefined : absolute(sqliteHome),
-      useStateDb: !values['no-state-db'],
-      readOnly: values['read-only'] ?? false,
-    },
+    home: absolute(home, base),
+    sqliteHome: sqliteHome === undefined ? undefined : absolute(sqliteHome, base),
+    useStateDb: values['no-state-db'] !== true,
+    readOnly: values['read-only'] === true,
   };
 }
 
-function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false });
+function text(values: Values, name: string): string | undefined {
+  const value = values[name];
+  if (value === '') throw new UsageError(`--${name} must not be empty`);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function count(values: Values, name: string, otherwise: number): number {
+  const value = text(values, name);
+  if (value === undefined) return otherwise;
+  if (!/^\d{1,6}$/.test(value)) throw new UsageError(`--${name} must be a whole number`);
+  return Number(value);
 }
 
 /** Clients start the server without a shell, so `~` is ours to expand. */
-function absolute(folder: string): string {
+function absolute(folder: string, base: string | undefined): string {
   const expanded = folder === '~' || folder.startsWith('~/') ? path.join(os.homedir(), folder.slice(1)) : folder;
-  return path.resolve(expanded);
+  return path.resolve(base ?? process.cwd(), expanded);
 }
 
 function firstSentence(message: string): string {

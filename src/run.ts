@@ -1,29 +1,87 @@
 import { Console } from 'node:console';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { bootstrap, type Threadkeeper } from './bootstrap.js';
-import { parseCommand, type ServeOptions, USAGE } from './cli.js';
+import { type BootstrapOptions, bootstrap, type Threadkeeper } from './bootstrap.js';
+import { type HomeOptions, parseCommand, type ServeOptions, USAGE } from './cli.js';
+import { progressOn } from './commands/backfill-progress.js';
+import { doctor, installationIdOf } from './commands/doctor.js';
+import { list } from './commands/list.js';
+import { show } from './commands/show.js';
 import { serveStdio } from './mcp/serve-stdio.js';
+import { ThreadkeeperError } from './protocol/errors.js';
 import { asObject, asString, parseJson } from './protocol/json.js';
 
 const warn = (message: string) => process.stderr.write(`threadkeeper: ${message}\n`);
+const print = (text: string) => process.stdout.write(text);
 
 /** Runs the program; returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   const command = parseCommand(args, process.env);
   switch (command.kind) {
     case 'help':
-      process.stdout.write(USAGE);
+      print(USAGE);
       return 0;
     case 'version':
-      process.stdout.write(`${version()}\n`);
+      print(`${version()}\n`);
       return 0;
     case 'usageError':
       process.stderr.write(`threadkeeper: ${command.message}\nTry: threadkeeper --help\n`);
       return 2;
-    default:
+    case 'serve':
       return await serve(command.options);
+    case 'backfill':
+      return await once({ ...command.options, ownStateDb: 'create', ...waitForever() }, (parts) =>
+        reportBackfill(parts, command.json),
+      );
+    case 'list':
+      return await once(lookOnly(command.options), async ({ manager }) => print(await list(manager, command)));
+    case 'show':
+      return await once(lookOnly(command.options), async ({ manager }) => print(await show(manager, command)));
+    default: {
+      const installationId = installationIdOf(command.options.home, command.installationId);
+      return await once(lookOnly(command.options), async (parts) => {
+        const { report, isHealthy } = await doctor(parts, installationId, command);
+        print(report);
+        return isHealthy;
+      });
+    }
   }
+}
+
+/** A command that looks opens what is there, and never makes, migrates or fills anything. */
+function lookOnly(options: HomeOptions): BootstrapOptions {
+  return { ...options, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 };
+}
+
+function waitForever(): Pick<BootstrapOptions, 'backfillWaitMs' | 'onBackfillProgress'> {
+  return { backfillWaitMs: 2 ** 31 - 1, onBackfillProgress: progressOn(process.stderr) };
+}
+
+/** Runs one command; an error is a message and exit code 1, as is a command that answers false. */
+async function once(options: BootstrapOptions, action: (parts: Threadkeeper) => Promise<unknown>): Promise<number> {
+  const parts = await bootstrap(options, warn);
+  try {
+    return (await action(parts)) === false ? 1 : 0;
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    process.stderr.write(`threadkeeper: ${error.message}\n${error.hint}\n`);
+    return 1;
+  } finally {
+    await parts.close();
+  }
+}
+
+async function reportBackfill({ backfilled, slot, stateDbProblem }: Threadkeeper, json: boolean): Promise<boolean> {
+  const summary = await backfilled;
+  const isOurs = slot.current?.owner === 'threadkeeper';
+  if (json) print(`${JSON.stringify({ stateDb: slot.current?.file, problem: stateDbProblem, ...summary })}\n`);
+  else if (slot.current && !isOurs)
+    print(`Codex has a state DB here (${slot.current.file}); there is nothing to fill.\n`);
+  else if (summary)
+    print(
+      `${summary.indexed} threads indexed, ${summary.unreadable.length} rollouts unreadable: ${slot.current?.file}\n`,
+    );
+  return slot.current !== undefined;
 }
 
 async function serve(options: ServeOptions): Promise<number> {
@@ -31,10 +89,12 @@ async function serve(options: ServeOptions): Promise<number> {
   globalThis.console = new Console(process.stderr, process.stderr);
   process.on('uncaughtException', (error) => warn(`unforeseen: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => warn(`unforeseen: ${error instanceof Error ? error.stack : error}`));
-  const threadkeeper = await bootstrap(options, warn);
-  if (process.stdin.isTTY) await greet(threadkeeper);
-  await serveStdio({ manager: threadkeeper.manager, version: version(), log: warn });
-  await threadkeeper.close();
+  const onBackfillProgress = progressOn(process.stderr);
+  const starting = bootstrap({ ...options, ownStateDb: 'create', onBackfillProgress }, warn);
+  if (process.stdin.isTTY) await greet(await starting);
+  const manager = starting.then((parts) => parts.manager);
+  await serveStdio({ manager, readOnly: options.readOnly, version: version(), log: warn });
+  await (await starting).close();
   return 0;
 }
 
@@ -49,9 +109,8 @@ async function greet({ manager }: Threadkeeper): Promise<void> {
     })
     .catch((error: unknown) => `threads cannot be listed: ${error instanceof Error ? error.message : error}`);
   // This very program on this very Node: true wherever it was installed.
-  const command = [process.execPath, fileURLToPath(new URL('main.js', import.meta.url)), ...process.argv.slice(2)].join(
-    ' ',
-  );
+  const main = fileURLToPath(new URL('main.js', import.meta.url));
+  const command = [process.execPath, main, ...process.argv.slice(2)].join(' ');
   process.stderr.write(
     `threadkeeper ${version()} serves ${manager.capabilities.description}: ${threads}.\n` +
       'It waits for an MCP client on stdin. To attach it:\n' +

@@ -2,6 +2,7 @@ import { asThreadId, type ThreadId } from '../protocol/ids.js';
 import { storedSessionSource } from '../protocol/session-source.js';
 import { SpawnEdgeRows } from '../state/spawn-edge-rows.js';
 import { type StateDb, StateDbLost } from '../state/state-db.js';
+import type { StateDbSlot } from '../state/state-db-slot.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
 import type { RolloutAgentGraph } from './rollout-agent-graph.js';
 import { childrenOf, descendantsOf, type EdgesBelow, edgesByParent } from './spawn-tree.js';
@@ -12,26 +13,29 @@ const LOOK_MS = 500;
 
 /**
  * Edges of the state DB. What its table lacks is made up for: by the source of a row, which names the parent too, and
- * by the rollouts that have no row. A DB that turns out to be damaged leaves the rollouts.
+ * by the rollouts that have no row. Without a DB, or when it turns out to be damaged, all edges come from the rollouts.
  */
 export class SqliteAgentGraph implements AgentGraphStore {
-  readonly #db: StateDb;
-  readonly #rows: SpawnEdgeRows;
+  readonly #slot: StateDbSlot;
   readonly #rollouts: RolloutAgentGraph;
+  #rows: { db: StateDb; edges: SpawnEdgeRows } | undefined;
   #lacking: { key: string; at: number; below: EdgesBelow } | undefined;
 
-  constructor(db: StateDb, rollouts: RolloutAgentGraph) {
-    this.#db = db;
-    this.#rows = new SpawnEdgeRows(db);
+  constructor(slot: StateDbSlot, rollouts: RolloutAgentGraph) {
+    this.#slot = slot;
     this.#rollouts = rollouts;
   }
 
   async upsertSpawnEdge(edge: SpawnEdge): Promise<void> {
-    await this.#db.write(() => this.#rows.upsert(edge));
+    const rows = this.#opened();
+    if (!rows) return await this.#rollouts.upsertSpawnEdge();
+    await rows.db.write(() => rows.edges.upsert(edge));
   }
 
   async setSpawnEdgeStatus(childThreadId: ThreadId, status: SpawnEdgeStatus): Promise<void> {
-    await this.#db.write(() => this.#rows.setStatus(childThreadId, status));
+    const rows = this.#opened();
+    if (!rows) return await this.#rollouts.setSpawnEdgeStatus();
+    await rows.db.write(() => rows.edges.setStatus(childThreadId, status));
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
@@ -42,25 +46,33 @@ export class SqliteAgentGraph implements AgentGraphStore {
     return await this.#walk((below) => descendantsOf(below, rootThreadId, status));
   }
 
-  async #walk<T>(walk: (below: EdgesBelow) => T): Promise<T> {
-    try {
-      const lacking = await this.#edgesThatTheTableLacks();
-      return await this.#db.read(() =>
-        walk((parent) => [...this.#rows.below(parent).flatMap(edgeOfRow), ...lacking(parent)]),
-      );
-    } catch (error) {
-      if (!(error instanceof StateDbLost)) throw error;
-      return walk(edgesByParent(await this.#rollouts.edges()));
-    }
+  #opened(): { db: StateDb; edges: SpawnEdgeRows } | undefined {
+    const db = this.#slot.current;
+    if (this.#rows?.db !== db) this.#rows = db && { db, edges: new SpawnEdgeRows(db) };
+    return this.#rows;
   }
 
-  async #edgesThatTheTableLacks(): Promise<EdgesBelow> {
-    const key = `${await this.#db.read(() => this.#rows.population())} ${this.#rollouts.population(LOOK_MS)}`;
+  async #walk<T>(walk: (below: EdgesBelow) => T): Promise<T> {
+    const rows = this.#opened();
+    try {
+      if (rows) {
+        const { db, edges } = rows;
+        const lacking = await this.#edgesThatTheTableLacks(db, edges);
+        return await db.read(() => walk((parent) => [...edges.below(parent).flatMap(edgeOfRow), ...lacking(parent)]));
+      }
+    } catch (error) {
+      if (!(error instanceof StateDbLost)) throw error;
+    }
+    return walk(edgesByParent(await this.#rollouts.edges()));
+  }
+
+  async #edgesThatTheTableLacks(db: StateDb, edges: SpawnEdgeRows): Promise<EdgesBelow> {
+    const key = `${await db.read(() => edges.population())} ${this.#rollouts.population(LOOK_MS)}`;
     const known = this.#lacking;
     if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
-    const { spawned, indexed } = await this.#db.read(() => ({
-      spawned: this.#rows.spawnedWithoutEdge(),
-      indexed: new Set(this.#rows.threadIds()),
+    const { spawned, indexed } = await db.read(() => ({
+      spawned: edges.spawnedWithoutEdge(),
+      indexed: new Set(edges.threadIds()),
     }));
     const below = edgesByParent([...spawned.flatMap(edgeOfSource), ...(await this.#rollouts.edges(indexed))]);
     this.#lacking = { key, at: Date.now(), below };

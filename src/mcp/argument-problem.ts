@@ -4,7 +4,9 @@ import { invalidRequest, type ThreadkeeperError } from '../protocol/errors.js';
 /** Arguments that a schema refused, as one error: what is wrong with which, and which ones there are. */
 export function argumentProblem(error: z.ZodError, names: readonly string[]): ThreadkeeperError {
   const problems = error.issues.map(describe);
-  return invalidRequest(problems.slice(0, 5).join('; '), `Valid arguments: ${names.join(', ')}.`);
+  const isNullable = error.issues.some((issue) => issue.path.at(-1) === 'name');
+  const hint = `Valid arguments: ${names.join(', ')}.${isNullable ? ' name: null clears it.' : ''}`;
+  return invalidRequest(problems.slice(0, 5).join('; '), hint);
 }
 
 function describe(issue: z.core.$ZodIssue): string {

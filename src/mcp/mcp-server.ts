@@ -14,7 +14,10 @@ import type { Tool } from './tool.js';
 import { ALL_TOOLS } from './tools/index.js';
 
 export interface McpServerOptions {
-  readonly manager: ThreadManager;
+  /** May come later than the first client: a call waits for it, listing the tools does not. */
+  readonly manager: ThreadManager | Promise<ThreadManager>;
+  /** Offers only the tools that change nothing. */
+  readonly readOnly: boolean;
   readonly version: string;
   /** Takes what a person should see of a failure that was not foreseen. */
   readonly log: (message: string) => void;
@@ -28,8 +31,7 @@ export interface McpServer {
 }
 
 /** The MCP server over a manager. It keeps nothing per connection. */
-export function createMcpServer({ manager, version, log }: McpServerOptions): McpServer {
-  const isReadOnly = manager.capabilities.isReadOnly;
+export function createMcpServer({ manager, readOnly: isReadOnly, version, log }: McpServerOptions): McpServer {
   const offered = ALL_TOOLS.filter((tool) => !isReadOnly || tool.kind === 'read');
   const running = new Set<Promise<CallToolResult>>();
   const server = new Server(
@@ -62,7 +64,7 @@ export function createMcpServer({ manager, version, log }: McpServerOptions): Mc
       if (!offered.includes(tool)) {
         throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
       }
-      return success(await tool.call(args, { manager }));
+      return success(await tool.call(args, { manager: await manager }));
     } catch (error) {
       const known = asThreadkeeperError(error);
       if (known.code === 'internal') log(`${tool.definition.name}: ${describe(known)}`);

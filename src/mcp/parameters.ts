@@ -16,12 +16,16 @@ export const dryRunParameter = z.boolean().default(false).describe('Only tell wh
 
 export const NAME_LENGTH = 200;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is meant
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
 const characters = (text: string) => [...text].length;
 
 export const nameParameter = z
   .string()
   .trim()
   .min(1)
+  .refine((name) => !CONTROL.test(name), 'must not contain control characters such as line breaks')
   .refine((name) => characters(name) <= NAME_LENGTH, `must be at most ${NAME_LENGTH} characters long`)
   .meta({ maxLength: NAME_LENGTH })
   .nullable();

@@ -1,5 +1,5 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import { internalError, ThreadkeeperError } from '../protocol/errors.js';
+import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
 import { RESULT_CHARACTERS } from './size.js';
 
 /** The same compact JSON twice: some clients hand the model only one of the two. */
@@ -21,9 +21,18 @@ export function errorBody({ code, message, hint }: ThreadkeeperError): { code: s
   return { code, message: message.slice(0, 1000), hint: hint.slice(0, 1000) };
 }
 
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT', 'ENOMEM']);
+
 /** What went wrong as an error of the closed set; what was not foreseen keeps its details for the log. */
 export function asThreadkeeperError(error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
+  const code = systemErrorCode(error);
+  if (code !== undefined && EXHAUSTED.has(code)) {
+    const message = `the system is out of room (${code})`;
+    return new ThreadkeeperError('resource_exhausted', message, 'Close or free something, then call again.', {
+      cause: error,
+    });
+  }
   return internalError(
     'something unforeseen went wrong',
     'See the log of the server (stderr); calling again is safe.',

@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
+import { BoundedLines } from './bounded-lines.js';
 import { createMcpServer, type McpServerOptions } from './mcp-server.js';
 
 /** Calls that run when the client leaves get this long to finish, milliseconds. */
@@ -8,13 +9,22 @@ const GRACE_MS = 700;
 /** Serves one client on stdin and stdout; returns when stdin closes, the output breaks, or SIGTERM or SIGINT comes. */
 export async function serveStdio(options: McpServerOptions): Promise<void> {
   const { server, idle } = createMcpServer(options);
+  const input = process.stdin.pipe(
+    new BoundedLines((bytes) => {
+      options.log(`a request of ${bytes} bytes was dropped`);
+      const error = { code: -32600, message: `the request is too long (${bytes} bytes)` };
+      process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id: null, error })}\n`);
+    }),
+  );
   const end = new Promise<void>((resolve) => {
-    for (const event of ['end', 'close', 'error']) process.stdin.once(event, () => resolve());
+    input.once('end', () => resolve());
+    for (const event of ['close', 'error']) process.stdin.once(event, () => input.end());
     process.stdout.once('error', () => resolve());
     process.once('SIGTERM', () => resolve());
     process.once('SIGINT', () => resolve());
+    server.onclose = () => resolve();
   });
-  await server.connect(new StdioServerTransport());
+  await server.connect(new StdioServerTransport(input, process.stdout));
   await end;
   // What was read last may not have reached its handler yet.
   await setImmediate();

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SOURCE_KINDS } from '../protocol/session-source.js';
 import type { StoredThread } from '../thread-store/thread-store.js';
-import { cutText } from './size.js';
+import { cutText, fitText, jsonSize } from './size.js';
 
 const text = () => z.string().optional();
 
@@ -86,6 +86,7 @@ function nonEmpty<T extends object>(fields: T): T | undefined {
 }
 
 function short(value: string | undefined, length = LONGEST_FIELD): string | undefined {
-  if (value === undefined || value.length <= length) return value;
-  return `${cutText(value, length - 1)}…`;
+  // Control characters take six characters as JSON.
+  if (value === undefined || (value.length <= length && jsonSize(value) <= 2 * length)) return value;
+  return `${fitText(cutText(value, length - 1), 2 * length - 3)}…`;
 }

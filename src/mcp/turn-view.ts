@@ -45,6 +45,12 @@ export interface TurnViews {
 }
 
 const LONGEST_ERROR = 2000;
+/** No program makes ids that are longer; one that is can be damage or abuse. */
+const LONGEST_ID = 200;
+/** Less of a text than this is not worth a page of its own. */
+const LEAST_TEXT = 1000;
+
+const shortId = (id: string) => (id.length <= LONGEST_ID ? id : `${cutText(id, LONGEST_ID)}…`);
 
 /**
  * As many turns as fit, in the given order. A page ends between turns where it can, inside a turn between items where
@@ -106,12 +112,12 @@ function fitTurn(
 
 function turnShell(turn: Turn): TurnView {
   return present({
-    turnId: turn.turnId,
+    turnId: shortId(turn.turnId),
     status: turn.status,
     startedAt: turn.startedAt === undefined ? undefined : isoTime(turn.startedAt),
     completedAt: turn.completedAt === undefined ? undefined : isoTime(turn.completedAt),
     durationMs: turn.durationMs,
-    error: turn.error === undefined ? undefined : cutText(turn.error, LONGEST_ERROR),
+    error: turn.error === undefined ? undefined : fitText(turn.error, LONGEST_ERROR),
     items: [],
   });
 }
@@ -136,11 +142,15 @@ function cutItem(
   size: number,
 ): { view: ItemView; to: number | undefined } {
   const shown = body && view[body.field];
-  if (!body || typeof shown !== 'string') {
-    return { view: { itemId, type, leftOut: `${jsonSize(view)} characters, more than a page holds` }, to: undefined };
-  }
+  const leftOut = {
+    itemId: shortId(itemId),
+    type: shortId(type),
+    leftOut: `${jsonSize(view)} characters, more than a page holds`,
+  };
+  if (!body || typeof shown !== 'string') return { view: leftOut, to: undefined };
   const cut = { field: body.field, from: body.from, to: body.total, total: body.total, rest: 'nextCursor' };
   const room = size - jsonSize({ ...view, [body.field]: '', cut }) - 1;
+  if (room < LEAST_TEXT) return { view: leftOut, to: undefined };
   const text = fitText(shown, room);
   const to = body.from + text.length;
   return { view: { ...view, [body.field]: text, cut: { ...cut, to } }, to };

@@ -23,6 +23,23 @@ export function asNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
+/** A whole number that is not negative and that JavaScript holds exactly. */
+export function asIndex(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** What `jsonText` gives for a value that cannot be written. */
+export const TOO_DEEP = '"(nested too deeply)"';
+
+/** JSON text; a value that is nested too deeply to be written is told as such. */
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? '';
+  } catch {
+    return TOO_DEEP;
+  }
+}
+
 /** The parsed value, or undefined when the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {

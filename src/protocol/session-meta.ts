@@ -1,5 +1,5 @@
 import { asThreadId, type ThreadId } from './ids.js';
-import { asNumber, asObject, asString, asText, type JsonObject } from './json.js';
+import { asIndex, asObject, asString, asText, type JsonObject } from './json.js';
 import type { RolloutLine } from './rollout-line.js';
 import { type SessionSource, sessionSource } from './session-source.js';
 
@@ -79,8 +79,8 @@ export function sessionMetaOf(line: RolloutLine): SessionMeta | undefined {
 
 function historyBase(base: JsonObject | undefined): HistoryBase | undefined {
   const rolloutId = asThreadId(base?.['thread_id']);
-  const endOrdinalExclusive = asNumber(base?.['end_ordinal_exclusive']);
-  const endByteOffset = asNumber(base?.['end_byte_offset']);
+  const endOrdinalExclusive = asIndex(base?.['end_ordinal_exclusive']);
+  const endByteOffset = asIndex(base?.['end_byte_offset']);
   if (rolloutId === undefined || endOrdinalExclusive === undefined || endByteOffset === undefined) return undefined;
   return { rolloutId, endOrdinalExclusive, endByteOffset };
 }

@@ -1,5 +1,5 @@
 import { asThreadId, type ThreadId } from './ids.js';
-import { asNumber, asObject, asString, type JsonObject, parseJson } from './json.js';
+import { asNumber, asObject, asString, type JsonObject, jsonText, parseJson } from './json.js';
 
 /** Where a thread came from, as the tools name it. */
 export const SOURCE_KINDS = ['cli', 'vscode', 'exec', 'mcp', 'subagent', 'custom', 'internal', 'unknown'] as const;
@@ -38,7 +38,7 @@ export function sessionSource(value: unknown): SessionSource {
   const key = Object.keys(object ?? {}).find((name) => KEYED.has(name));
   return {
     kind: (key as SourceKind | undefined) ?? 'unknown',
-    stored: JSON.stringify(value),
+    stored: jsonText(value),
     spawn: threadSpawn(asObject(asObject(object?.['subagent'])?.['thread_spawn'])),
   };
 }

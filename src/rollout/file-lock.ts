@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../protocol/errors.js';
 import { flockNow } from './flock.js';
+import { openLockFile } from './regular-file.js';
 
 const RETRY_MS = 10;
 
@@ -10,9 +11,9 @@ const RETRY_MS = 10;
  * Runs `action` while holding an exclusive lock on `lockFile`, which is made when missing and left in place.
  * Waits up to `waitMs` for another holder; then throws `conflict`.
  */
-export async function withFileLock<T>(lockFile: string, action: () => T, waitMs = 5000): Promise<T> {
+export async function withFileLock<T>(lockFile: string, action: () => T | Promise<T>, waitMs = 5000): Promise<T> {
   mkdirSync(path.dirname(lockFile), { recursive: true });
-  const fd = openSync(lockFile, 'a+', 0o644);
+  const fd = openLockFile(lockFile);
   try {
     const deadline = Date.now() + waitMs;
     while (!flockNow(fd, 'exclusive')) {
@@ -21,7 +22,7 @@ export async function withFileLock<T>(lockFile: string, action: () => T, waitMs 
       }
       await sleep(RETRY_MS);
     }
-    return action();
+    return await action();
   } finally {
     closeSync(fd);
   }

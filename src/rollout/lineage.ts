@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { parseRolloutLine } from '../protocol/rollout-line.js';
 import { type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
@@ -47,7 +48,15 @@ export async function resolveLineage(
     }
     seen.add(base.rolloutId);
     segments.push({ file, endByteOffset: base.endByteOffset });
-    meta = await ownMeta(file);
+    try {
+      meta = await ownMeta(file);
+    } catch (error) {
+      segments.pop();
+      return {
+        segments,
+        problem: `the base rollout ${base.rolloutId} cannot be read (${systemErrorCode(error) ?? 'damaged'})`,
+      };
+    }
   }
   return { segments, problem: undefined };
 }

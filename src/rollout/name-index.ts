@@ -1,9 +1,10 @@
-import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { systemErrorCode } from '../protocol/errors.js';
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
 import { asObject, asString, parseJson } from '../protocol/json.js';
 import { withFileLock } from './file-lock.js';
 import { lineText, readLines } from './line-reader.js';
+import { openOrCreate } from './regular-file.js';
 import { openPlain } from './rollout-bytes.js';
 import type { RolloutHome } from './rollout-home.js';
 
@@ -43,19 +44,17 @@ export class NameIndex {
     return this.#names;
   }
 
-  /** Appends one line under Codex's lock; '' clears. The index is not synced to disk, as in Codex. */
-  async append(threadId: ThreadId, name: string): Promise<void> {
-    const line = JSON.stringify({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
+  /**
+   * Runs `action` under Codex's lock of the index, with the index open: `append` adds one line ('' clears). The index
+   * is not synced to disk, as in Codex.
+   */
+  async locked<T>(action: (append: (threadId: ThreadId, name: string) => void) => Promise<T>): Promise<T> {
     this.#home.assertInside(this.#home.nameIndex);
     this.#home.assertInside(this.#home.nameIndexLock);
-    await withFileLock(this.#home.nameIndexLock, () => {
-      const fd = openSync(this.#home.nameIndex, 'a+', 0o644);
+    return await withFileLock(this.#home.nameIndexLock, async () => {
+      const fd = openOrCreate(this.#home.nameIndex);
       try {
-        // A line cut by a crash must not swallow ours.
-        const { size } = statSync(this.#home.nameIndex);
-        const last = Buffer.alloc(1);
-        const needsNewline = size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
-        writeSync(fd, `${needsNewline ? '\n' : ''}${line}\n`);
+        return await action((threadId, name) => appendLine(fd, threadId, name));
       } finally {
         closeSync(fd);
       }
@@ -102,4 +101,13 @@ export class NameIndex {
     }
     return offset;
   }
+}
+
+function appendLine(fd: number, threadId: ThreadId, name: string): void {
+  const line = JSON.stringify({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
+  // A line cut by a crash must not swallow ours.
+  const { size } = fstatSync(fd);
+  const last = Buffer.alloc(1);
+  const needsNewline = size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
+  writeSync(fd, `${needsNewline ? '\n' : ''}${line}\n`);
 }

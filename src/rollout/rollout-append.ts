@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, writeSync } from 'node:fs';
 import { invalidRequest, unsupported } from '../protocol/errors.js';
-import { asNumber, asObject, parseJson } from '../protocol/json.js';
+import { asIndex, asNumber, asObject, parseJson } from '../protocol/json.js';
 import type { GitInfo, SessionMeta } from '../protocol/session-meta.js';
 import { isBlank, lineText, readLinesBackward } from './line-reader.js';
+import { openToAppend } from './regular-file.js';
 import { RolloutBytes } from './rollout-bytes.js';
 import type { RolloutFile } from './rollout-catalog.js';
 
@@ -13,39 +14,51 @@ export interface SlimMetaChange {
   readonly memoryMode?: string | undefined;
 }
 
+/** A rollout that is open, and known to take another line. */
+export interface SlimAppender {
+  append(change: SlimMetaChange): void;
+  close(): void;
+}
+
 /**
- * Appends one session_meta line with the required keys and what changed, but without the instructions that Codex
- * repeats (docs/codex-home.md, Slim lines). A paginated rollout gets the next ordinal. Call it with the thread's
- * writer lock held. A write that fails half-way (a full disk) may leave a torn line, which every reader skips and the
- * next writer ends with a newline; nothing is ever cut off a rollout.
+ * Opens a rollout for one more session_meta line with the required keys and what changes, but without the instructions
+ * that Codex repeats (docs/codex-home.md, Slim lines). A paginated rollout gets the next ordinal. Call it with the
+ * thread's writer lock held. A write that fails half-way (a full disk) may leave a torn line, which every reader skips
+ * and the next writer ends with a newline; nothing is ever cut off a rollout, and none is made.
  */
-export function appendSlimMeta(file: RolloutFile, meta: SessionMeta, change: SlimMetaChange): void {
+export function openSlimAppender(file: RolloutFile, meta: SessionMeta): SlimAppender {
   if (file.isCompressed) {
     throw unsupported(
       'this thread is compressed (.jsonl.zst) and cannot be appended to',
       'Resume it once in Codex, which unpacks it, then call again.',
     );
   }
-  const fd = openSync(file.path, 'a+');
+  const fd = openToAppend(file.path);
   try {
     const { size } = fstatSync(fd);
     const tail = readTail(new RolloutBytes(fd, size));
-    if (meta.historyMode === 'paginated' && tail.lastOrdinal === undefined) {
-      throw invalidRequest(
-        'the last line of this paginated thread has no ordinal, so nothing can be appended to it',
-        'Codex refuses to resume such a thread too; nothing was changed.',
-      );
-    }
-    const line = {
-      timestamp: new Date().toISOString(),
-      ...(meta.historyMode === 'paginated' ? { ordinal: (tail.lastOrdinal ?? 0) + 1 } : {}),
-      type: 'session_meta',
-      payload: slimPayload(meta, change),
+    const ordinal = meta.historyMode === 'paginated' ? { ordinal: nextOrdinal(tail.lastOrdinal) } : {};
+    return {
+      append(change) {
+        const timestamp = new Date().toISOString();
+        const line = { timestamp, ...ordinal, type: 'session_meta', payload: slimPayload(meta, change) };
+        writeWhole(fd, `${tail.isTerminated ? '' : '\n'}${JSON.stringify(line)}\n`);
+      },
+      close: () => closeSync(fd),
     };
-    writeWhole(fd, `${tail.isTerminated ? '' : '\n'}${JSON.stringify(line)}\n`);
-  } finally {
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
+}
+
+function nextOrdinal(last: number | undefined): number {
+  const next = asIndex((last ?? Number.NaN) + 1);
+  if (next !== undefined) return next;
+  throw invalidRequest(
+    'the last line of this paginated thread has no ordinal that could be followed, so nothing can be appended to it',
+    'Nothing was changed. Codex refuses to resume a thread without ordinals too; a name can be set.',
+  );
 }
 
 function slimPayload(meta: SessionMeta, change: SlimMetaChange): Record<string, unknown> {

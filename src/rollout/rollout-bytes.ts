@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import * as zlib from 'node:zlib';
 import { unsupported } from '../protocol/errors.js';
+import { openToRead } from './regular-file.js';
 
 /** The uncompressed bytes of a rollout, readable at any position. Close it after use. */
 export class RolloutBytes {
@@ -43,7 +44,7 @@ export async function openRollout(file: string, options: { headBytes?: number } 
 
 /** Opens an uncompressed rollout; synchronous, for scans of many files. */
 export function openPlain(file: string): RolloutBytes {
-  const fd = openSync(file, 'r');
+  const fd = openToRead(file);
   return new RolloutBytes(fd, fstatSync(fd).size);
 }
 
@@ -59,9 +60,9 @@ async function openCompressed(file: string, headBytes: number): Promise<RolloutB
   unlinkSync(temporary);
   let size = 0;
   try {
-    const unpacked = createReadStream(file)
-      .on('error', (error) => unpacked.destroy(error))
-      .pipe(zlib.createZstdDecompress());
+    const packed = createReadStream(file, { fd: openToRead(file) });
+    const unpacked = packed.pipe(zlib.createZstdDecompress());
+    packed.on('error', (error) => unpacked.destroy(error));
     for await (const chunk of unpacked) {
       const bytes: Buffer = chunk;
       writeSync(fd, bytes, 0, bytes.length, size);

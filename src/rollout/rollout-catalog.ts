@@ -86,11 +86,16 @@ export class RolloutCatalog {
     return this.#byThread.keys();
   }
 
+  /** The folders that the last look found. */
+  folders(): Iterable<string> {
+    return this.#folders.keys();
+  }
+
   get threadCount(): number {
     return this.#byThread.size;
   }
 
-  /** Links that leave the home, and folders that could not be listed, relative to the home. */
+  /** Links that leave the home, and what could not be listed or is no file, relative to the home. */
   get passedOver(): readonly string[] {
     return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
   }
@@ -99,7 +104,10 @@ export class RolloutCatalog {
     const listing = this.#list(folder);
     if (!listing) return;
     into.set(folder, listing);
-    if (depth >= MAX_DEPTH) return;
+    if (depth >= MAX_DEPTH) {
+      for (const child of listing.folders) this.#unreadable.push(path.relative(this.#home.root, child));
+      return;
+    }
     for (const child of listing.folders) this.#scan(child, depth + 1, into);
   }
 
@@ -130,11 +138,14 @@ export class RolloutCatalog {
     if (entry.isFile() && name) {
       into.files.push({ ...name, path: file, isArchived });
     } else if (entry.isDirectory()) {
-      into.folders.push(file);
+      if (name) into.passedOver.push(path.relative(this.#home.root, file));
+      else into.folders.push(file);
     } else if (entry.isSymbolicLink()) {
       // Links are followed to files only, and only inside the home: a linked folder could make the walk endless.
       if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
       else into.passedOver.push(path.relative(this.#home.root, file));
+    } else if (name) {
+      into.passedOver.push(path.relative(this.#home.root, file));
     }
   }
 

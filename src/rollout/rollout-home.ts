@@ -1,4 +1,4 @@
-import { realpathSync, statSync } from 'node:fs';
+import { readlinkSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemErrorCode, unsupported } from '../protocol/errors.js';
 
@@ -55,7 +55,7 @@ export class RolloutHome {
   assertUsable(): void {
     if (!this.exists) {
       throw unsupported(
-        `the home ${this.root} does not exist`,
+        `the home ${this.root} does not exist, or is no folder`,
         'Start Codex once, which makes it, or restart this server with --home (or CODEX_HOME) set to the right folder.',
       );
     }
@@ -77,13 +77,26 @@ function isBelow(folder: string, file: string): boolean {
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
 }
 
+const MAX_LINKS = 40;
+
+/** Where a link points, dangling or not; undefined for anything else. */
+function linkTarget(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The real path; for what does not exist, the real path of the nearest folder that does, and the rest. */
-function realpathOr(file: string): string {
+function realpathOr(file: string, depth = 0): string {
   try {
     return realpathSync.native(file);
   } catch (error) {
     const parent = path.dirname(file);
     if (systemErrorCode(error) !== 'ENOENT' || parent === file) return file;
-    return path.join(realpathOr(parent), path.basename(file));
+    const target = depth < MAX_LINKS ? linkTarget(file) : undefined;
+    if (target !== undefined) return realpathOr(path.resolve(realpathOr(parent, depth), target), depth + 1);
+    return path.join(realpathOr(parent, depth), path.basename(file));
   }
 }

@@ -1,4 +1,4 @@
-import { asNumber, asObject, asString, asText, type JsonObject } from '../protocol/json.js';
+import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from '../protocol/json.js';
 import { parseRolloutLine, parseRolloutTime, type RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import { userTextOf } from '../protocol/user-text.js';
@@ -88,7 +88,7 @@ export class RolloutMetadata {
   #observePolicies(settings: JsonObject): void {
     this.approvalMode = asText(settings['approval_policy']) ?? this.approvalMode;
     const profile = asObject(settings['permission_profile']) ?? asObject(settings['sandbox_policy']);
-    if (profile) this.permissionProfile = JSON.stringify(profile);
+    if (profile) this.permissionProfile = jsonText(profile);
   }
 
   #observeEvent(line: RolloutLine): void {
@@ -134,6 +134,11 @@ export class RolloutMetadata {
     this.preview = user.text;
     if (!user.isLabel) this.title ||= user.text;
   }
+}
+
+/** True for a file that holds no thread: an empty one, or one without any line that parses. */
+export function isNoThread({ meta, lineCount, badLines }: RolloutMetadata): boolean {
+  return lineCount === 0 || (!meta && badLines === lineCount);
 }
 
 /** Lines that never say anything about the metadata. Quotes inside JSON strings are escaped, so a match is structural. */

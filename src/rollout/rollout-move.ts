@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
-import { conflict } from '../protocol/errors.js';
+import { conflict, unsupported } from '../protocol/errors.js';
 import type { RolloutFile } from './rollout-catalog.js';
 import { datedFolder } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
@@ -59,6 +59,12 @@ export function plannedMoves(
   for (const { from, to } of moves) {
     home.assertInside(from);
     home.assertInside(path.dirname(to));
+    if (lstatSync(from).isSymbolicLink()) {
+      throw unsupported(
+        'the rollout is a link, which a move could break',
+        'Put the file itself in its place, then call again.',
+      );
+    }
     if (existsSync(to)) throw inTheWay(to);
   }
   return moves;

@@ -1,6 +1,7 @@
-import { fstatSync, openSync, type Stats, statSync } from 'node:fs';
+import { fstatSync, type Stats, statSync } from 'node:fs';
 import { Breather } from './breather.js';
 import { readLines } from './line-reader.js';
+import { openToRead } from './regular-file.js';
 import { openRollout, RolloutBytes } from './rollout-bytes.js';
 import type { RolloutFile } from './rollout-catalog.js';
 import { RolloutMetadata } from './rollout-metadata.js';
@@ -50,6 +51,13 @@ export class SummaryCache {
     return await this.#summary(file, true);
   }
 
+  /** The whole file, without keeping what it said: for passes over every file of a home. */
+  async once(file: RolloutFile): Promise<RolloutSummary> {
+    const entry = newEntry(statSync(file.path));
+    await this.#read(file, entry, true);
+    return asSummary(entry);
+  }
+
   async #summary(file: RolloutFile, whole: boolean): Promise<RolloutSummary> {
     const stat = statSync(file.path);
     const known = this.#entries.get(file.path);
@@ -93,7 +101,7 @@ export class SummaryCache {
 }
 
 function openForScan(file: string, entry: Entry): RolloutBytes {
-  const fd = openSync(file, 'r');
+  const fd = openToRead(file);
   const stat = fstatSync(fd);
   Object.assign(entry, { ino: stat.ino, size: stat.size, mtimeMs: stat.mtimeMs });
   return new RolloutBytes(fd, stat.size);

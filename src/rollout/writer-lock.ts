@@ -1,10 +1,11 @@
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { withFileLock } from './file-lock.js';
 import { flockNow } from './flock.js';
+import { openLockFile, openToRead } from './regular-file.js';
 import type { RolloutHome } from './rollout-home.js';
 
 /** The right to write a thread's rollout, shared with Codex. Release it when done. */
@@ -47,7 +48,7 @@ export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): 
 
 function tryLock(home: RolloutHome, file: string): Promise<number | undefined> {
   return withCoordination(home, () => {
-    const opened = openSync(file, 'a+', 0o644);
+    const opened = openLockFile(file);
     if (flockNow(opened, 'exclusive')) return opened;
     closeSync(opened);
     return undefined;
@@ -66,7 +67,7 @@ export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<
   if (!existsSync(file)) return false;
   return await withCoordination(home, () => {
     if (!existsSync(file)) return false;
-    const fd = openSync(file, 'r');
+    const fd = openToRead(file);
     try {
       return !flockNow(fd, 'shared');
     } finally {
@@ -76,6 +77,7 @@ export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<
 }
 
 function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
+  home.assertInside(home.writerLocks);
   return withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
 }
 

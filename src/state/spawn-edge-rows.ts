@@ -1,4 +1,4 @@
-import type { StateDb } from './state-db.js';
+import type { SqlRow, StateDb } from './state-db.js';
 
 /** A row of `thread_spawn_edges`. */
 export interface SpawnEdgeRow {
@@ -18,11 +18,11 @@ export class SpawnEdgeRows {
   /** The edges to the children of a thread. */
   below(parentThreadId: string): SpawnEdgeRow[] {
     const sql = 'SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges WHERE parent_thread_id = ?';
-    return this.#db.all(sql, parentThreadId).map((row) => ({
-      parentThreadId: String(row['parent_thread_id']),
-      childThreadId: String(row['child_thread_id']),
-      status: String(row['status']),
-    }));
+    return this.#db.all(sql, parentThreadId).map(toEdge);
+  }
+
+  all(): SpawnEdgeRow[] {
+    return this.#db.all('SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges').map(toEdge);
   }
 
   /** Threads whose source says that they were spawned, and that have no edge. */
@@ -57,7 +57,20 @@ export class SpawnEdgeRows {
     );
   }
 
+  insertIfAbsent(edge: SpawnEdgeRow): void {
+    const sql = 'INSERT OR IGNORE INTO thread_spawn_edges (parent_thread_id, child_thread_id, status) VALUES (?, ?, ?)';
+    this.#db.run(sql, edge.parentThreadId, edge.childThreadId, edge.status);
+  }
+
   setStatus(childThreadId: string, status: string): void {
     this.#db.run('UPDATE thread_spawn_edges SET status = ? WHERE child_thread_id = ?', status, childThreadId);
   }
+}
+
+function toEdge(row: SqlRow): SpawnEdgeRow {
+  return {
+    parentThreadId: String(row['parent_thread_id']),
+    childThreadId: String(row['child_thread_id']),
+    status: String(row['status']),
+  };
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -8,19 +8,14 @@ import { conflict, ThreadkeeperError } from '../protocol/errors.js';
 export type SqlValue = string | number | null;
 export type SqlRow = Record<string, SqlValue>;
 
-/** What `openStateDb` came to: a handle, or the reason why there is none. */
-export interface StateDbOpening {
-  readonly stateDb: StateDb | undefined;
-  /** Why there is no handle; undefined when there is one, or no DB file to open. */
-  readonly problem: string | undefined;
-}
+/** Whose file it is: Codex's is never migrated, ours is an index of the rollouts that we keep true ourselves. */
+export type StateDbOwner = 'codex' | 'threadkeeper';
 
-export interface StateDbConfig {
-  /** The folder of the SQLite files: CODEX_SQLITE_HOME, else `sqlite_home` of config.toml, else the home. */
-  readonly sqliteHome: string;
+export interface StateDbOptions {
+  readonly owner: StateDbOwner;
   readonly readOnly: boolean;
   /** How long a write waits for another program's lock, milliseconds. */
-  readonly busyTimeoutMs?: number;
+  readonly busyTimeoutMs?: number | undefined;
 }
 
 /** Thrown to the store when the DB turned out to be unusable: from then on it works from files. */
@@ -32,43 +27,13 @@ const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 /** One look waits this long inside SQLite; between looks the event loop is free. */
 const SPIN_MS = 25;
 const BUSY = /^SQLITE_(BUSY|LOCKED)/;
+/** Result codes of a file that is no use any more. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|SCHEMA)/;
 
-/**
- * Opens Codex's state DB in the SQLite home: the highest `state_<n>.sqlite`, when its columns can be used and its
- * backfill is complete. Never creates, migrates or repairs. A DB that cannot be used gives no handle and the reason.
- */
-export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
-  const file = findStateDb(config.sqliteHome);
-  if (!file) return { stateDb: undefined, problem: undefined };
-  let stateDb: StateDb | undefined;
-  try {
-    stateDb = new StateDb(file, config);
-    const opened = stateDb;
-    const problem = await opened.read(() => opened.unusableBecause());
-    if (problem === undefined) return { stateDb, problem };
-    stateDb.close();
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}` };
-  } catch (error) {
-    stateDb?.close();
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}` };
-  }
-}
-
-/** The highest generation of Codex's state DB in a folder, or undefined. */
-export function findStateDb(sqliteHome: string): string | undefined {
-  let newest: { generation: number; name: string } | undefined;
-  for (const name of listNames(sqliteHome)) {
-    const match = /^state_(\d{1,9})\.sqlite$/.exec(name);
-    const generation = Number(match?.[1] ?? Number.NaN);
-    if (match && generation > (newest?.generation ?? -1)) newest = { generation, name };
-  }
-  return newest && path.join(sqliteHome, newest.name);
-}
-
-/** One open state DB. Its statements are short, and its schema is never touched: the file belongs to Codex. */
+/** One open state DB. Its statements are short. Throws what SQLite throws when the file cannot be opened. */
 export class StateDb {
   readonly readOnly: boolean;
+  readonly owner: StateDbOwner;
   readonly #db: Database.Database;
   readonly #busyTimeoutMs: number;
   readonly #statements = new Map<string, Database.Statement>();
@@ -78,10 +43,11 @@ export class StateDb {
 
   constructor(
     readonly file: string,
-    config: StateDbConfig,
+    options: StateDbOptions,
   ) {
-    this.readOnly = config.readOnly || !isWritable(file);
-    this.#busyTimeoutMs = config.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS;
+    this.owner = options.owner;
+    this.readOnly = options.readOnly || !isWritable(file);
+    this.#busyTimeoutMs = options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS;
     this.#inode = statSync(file).ino;
     this.#db = new Database(file, { fileMustExist: true, readonly: this.readOnly, timeout: SPIN_MS });
     // Per connection, as Codex has it: a commit survives the death of a process, which is what is promised.
@@ -152,7 +118,7 @@ export class StateDb {
     if (missing.length > 0) return `its threads table lacks ${missing.join(', ')}`;
     const edges = this.columns('thread_spawn_edges');
     if (!edges.has('parent_thread_id') || !edges.has('child_thread_id')) return 'it has no spawn edges';
-    if (this.columns('backfill_state').has('status')) {
+    if (this.owner === 'codex' && this.columns('backfill_state').has('status')) {
       const status = this.get('SELECT status FROM backfill_state WHERE id = 1')?.['status'];
       if (status !== undefined && status !== 'complete') return `Codex's backfill of it is ${status}, not complete`;
     }
@@ -219,14 +185,6 @@ export class StateDb {
   }
 }
 
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
 function isWritable(file: string): boolean {
   try {
     accessSync(file, constants.W_OK);
@@ -237,6 +195,6 @@ function isWritable(file: string): boolean {
   }
 }
 
-function sqliteMessage(error: unknown): string {
+export function sqliteMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

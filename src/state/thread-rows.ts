@@ -33,6 +33,8 @@ export interface ThreadRow {
   readonly agentPath: string | undefined;
   readonly memoryMode: string | undefined;
   readonly historyMode: string;
+  /** Bytes of the rollout when it was indexed: only in our own DB. */
+  readonly rolloutSize: number | undefined;
 }
 
 export type RowSort = 'createdAt' | 'updatedAt' | 'recencyAt';
@@ -71,6 +73,8 @@ export type RowChanges = Readonly<Record<string, SqlValue>>;
 
 /** Before this, a number in a millisecond column is seconds (docs/codex-home.md, State DB). */
 const EARLIEST_MS = 1_577_836_800_000;
+/** The last moment that a JavaScript date can be. */
+const LATEST_MS = 8_640_000_000_000_000;
 const TIME_COLUMNS = { createdAt: 'created_at', updatedAt: 'updated_at', recencyAt: 'recency_at' } as const;
 const OBJECT_SOURCES: readonly SourceKind[] = ['subagent', 'custom', 'internal'];
 const BARE_SOURCES: readonly SourceKind[] = ['cli', 'vscode', 'exec', 'mcp'];
@@ -93,7 +97,13 @@ export class ThreadRows {
     return row && toThreadRow(row);
   }
 
-  page(query: RowQuery): ThreadRow[] {
+  /** Every row, in no order. */
+  each(): ThreadRow[] {
+    return this.#db.all('SELECT * FROM threads').map(toThreadRow);
+  }
+
+  /** Each row with the value that it was sorted by, which may differ from the time as corrected. */
+  page(query: RowQuery): (ThreadRow & { readonly sortTime: number })[] {
     const { conditions, values } = this.#conditions(query.filter);
     const { isArchived, cwds, ids } = query.filter;
     if (isArchived !== undefined) {
@@ -107,8 +117,9 @@ export class ThreadRows {
       conditions.push(`(${time}, id) ${query.order === 'asc' ? '>' : '<'} (?, ?)`);
       values.push(query.after.time, query.after.id);
     }
-    const sql = `SELECT * FROM threads ${where(conditions)} ORDER BY ${time} ${direction}, id ${direction} LIMIT ?`;
-    return this.#db.all(sql, ...values, query.limit).map(toThreadRow);
+    const sql = `SELECT *, ${time} AS sort_time FROM threads ${where(conditions)} ORDER BY ${time} ${direction}, id ${direction} LIMIT ?`;
+    const rows = this.#db.all(sql, ...values, query.limit);
+    return rows.map((row) => ({ ...toThreadRow(row), sortTime: Number(row['sort_time']) }));
   }
 
   /** Rows by archived state and source; the filter's own archived state is not looked at. */
@@ -136,11 +147,38 @@ export class ThreadRows {
     return this.#db.all('SELECT DISTINCT cwd FROM threads').map((row) => String(row['cwd']));
   }
 
-  /** Where every row says that its rollout is, by id. */
-  paths(): Map<string, { path: string; isArchived: boolean }> {
-    const rows = this.#db.all('SELECT id, rollout_path, archived FROM threads');
+  /** What was indexed of every rollout, by thread: only in our own DB. */
+  indexed(): Map<string, { path: string; size: number; modifiedAt: number }> {
+    const rows = this.#db.all('SELECT id, rollout_path, rollout_size, rollout_mtime_ms FROM threads');
     return new Map(
-      rows.map((row) => [String(row['id']), { path: String(row['rollout_path']), isArchived: row['archived'] === 1 }]),
+      rows.map((row) => [
+        String(row['id']),
+        {
+          path: String(row['rollout_path']),
+          size: Number(row['rollout_size']),
+          modifiedAt: Number(row['rollout_mtime_ms']),
+        },
+      ]),
+    );
+  }
+
+  /** Where every row says that its rollout is, by id. */
+  paths(): Map<string, { path: string; isArchived: boolean; isSound: boolean }> {
+    const times = Object.values(TIME_COLUMNS).flatMap((column) => [`${column}_ms`, column]);
+    const [first, ...others] = times.filter((column) => this.has(column));
+    // Rows whose values no list could be sorted or paged by.
+    const sound = [first, ...others].map((column) => `(${column} IS NULL OR ${column} BETWEEN 0 AND ${LATEST_MS})`);
+    const early = times.filter((column) => column.endsWith('_ms') && this.has(column));
+    const late = early.map((column) => `(${column} IS NULL OR ${column} >= ${EARLIEST_MS} OR ${column} = 0)`);
+    const rows = this.#db.all(
+      `SELECT id, rollout_path, archived,
+        (archived IN (0, 1) AND typeof(rollout_path) = 'text' AND ${[...sound, ...late].join(' AND ')}) AS sound FROM threads`,
+    );
+    return new Map(
+      rows.map((row) => [
+        String(row['id']),
+        { path: String(row['rollout_path']), isArchived: row['archived'] === 1, isSound: row['sound'] === 1 },
+      ]),
     );
   }
 
@@ -161,6 +199,14 @@ export class ThreadRows {
     const set = columns.map((column) => `${column} = ?`).join(', ');
     const values = columns.map((column) => changes[column] ?? null);
     return this.#db.run(`UPDATE threads SET ${set} WHERE id = ? AND rollout_path = ?`, ...values, id, from) > 0;
+  }
+
+  /** Puts a row in the place of the one that there may be. */
+  replace(row: RowChanges): void {
+    const columns = this.#known(row);
+    const marks = columns.map(() => '?').join(', ');
+    const sql = `INSERT OR REPLACE INTO threads (${columns.join(', ')}) VALUES (${marks})`;
+    this.#db.run(sql, ...columns.map((column) => row[column] ?? null));
   }
 
   /** Adds a row unless there is one. */
@@ -285,5 +331,6 @@ function toThreadRow(row: SqlRow): ThreadRow {
     agentPath: filled('agent_path'),
     memoryMode: filled('memory_mode'),
     historyMode: text('history_mode') ?? 'legacy',
+    rolloutSize: number('rollout_size'),
   };
 }

@@ -15,6 +15,17 @@ export function validateListParams({ filter, limit }: ListThreadsParams): void {
       throw invalidRequest(`${key} is an empty list, which matches nothing`, `Leave ${key} out to match everything.`);
     }
   }
+  const relative = filter.cwds?.find((cwd) => !isAbsoluteFolder(cwd));
+  if (relative !== undefined) {
+    throw invalidRequest(
+      `"${relative.slice(0, 100)}" is not an absolute path`,
+      'Give cwd as an absolute path, such as /home/me/project.',
+    );
+  }
+}
+
+function isAbsoluteFolder(folder: string): boolean {
+  return /^(?:\/|~$|~[/\\]|[a-z]:(?:[\\/]|$)|\\\\)/i.test(folder);
 }
 
 /** Tells whether a thread matches, the archived state and the source left aside: those two are counted. */

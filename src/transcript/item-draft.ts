@@ -1,4 +1,4 @@
-import { asArray, asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
+import { asArray, asNumber, asObject, asString, type JsonObject, jsonText, TOO_DEEP } from '../protocol/json.js';
 
 /** An item as an event tells it, before it has a place in a turn. */
 export interface ItemDraft {
@@ -10,6 +10,8 @@ export interface ItemDraft {
 }
 
 const MAX_FIELD_CHARACTERS = 4000;
+/** Changed files that are named; the diff has them all. */
+const MAX_CHANGES = 100;
 
 /** The fields that are there; long texts are cut with a note, and inline images become their size. */
 export function shortFields(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -20,8 +22,8 @@ export function shortFields(fields: Readonly<Record<string, unknown>>): Record<s
 function shortValue(value: unknown): unknown {
   if (typeof value === 'string') return shortText(value);
   if (typeof value !== 'object' || value === null) return value;
-  const text = JSON.stringify(value);
-  return text.length <= MAX_FIELD_CHARACTERS ? value : shortText(text);
+  const text = jsonText(value);
+  return text.length <= MAX_FIELD_CHARACTERS && text !== TOO_DEEP ? value : shortText(text);
 }
 
 export function shortText(text: string): string {
@@ -40,7 +42,7 @@ export const outputBody = (field: string, text: string | undefined) =>
 /** Text for a value of any shape: a string as it is, anything else as JSON. */
 export function asOutputText(value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : jsonText(value);
 }
 
 /** Whole milliseconds of a `{secs, nanos}` duration, or of a number of milliseconds. */
@@ -55,7 +57,7 @@ export function durationMs(value: unknown): number | undefined {
 export function shellCommand(command: unknown): string | undefined {
   const words = asArray(command);
   if (!words) return asString(command);
-  return words.map((word) => shellWord(String(word))).join(' ');
+  return words.map((word) => shellWord(typeof word === 'string' ? word : jsonText(word))).join(' ');
 }
 
 function shellWord(word: string): string {
@@ -66,7 +68,12 @@ function shellWord(word: string): string {
 /** A folder as a path: file URLs are unwrapped. */
 export function folderPath(cwd: unknown): string | undefined {
   const text = asString(cwd);
-  return text?.startsWith('file://') ? decodeURI(text.slice('file://'.length)) : text;
+  if (!text?.startsWith('file://')) return text;
+  try {
+    return decodeURI(text.slice('file://'.length));
+  } catch {
+    return text;
+  }
 }
 
 /** `unified_exec_startup` → `unifiedExecStartup`. */
@@ -79,7 +86,10 @@ export function fileChanges(value: unknown): Pick<ItemDraft, 'fields' | 'body'> 
   const changes = Object.entries(asObject(value) ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   const described = changes.map(([path, raw]) => ({ path, ...fileChange(asObject(raw) ?? {}) }));
   return {
-    fields: { changes: described.map(({ path, kind, movePath }) => shortFields({ path, kind, movePath })) },
+    fields: {
+      changes: described.slice(0, MAX_CHANGES).map(({ path, kind, movePath }) => shortFields({ path, kind, movePath })),
+      ...(described.length > MAX_CHANGES ? { moreChanges: described.length - MAX_CHANGES } : {}),
+    },
     body: outputBody('diff', described.map(({ path, diff }) => `--- ${path}\n${diff}`).join('\n')),
   };
 }

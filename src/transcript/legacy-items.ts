@@ -1,4 +1,4 @@
-import { asArray, asNumber, asObject, asString, asText, type JsonObject } from '../protocol/json.js';
+import { asArray, asNumber, asObject, asString, asText, type JsonObject, jsonText } from '../protocol/json.js';
 import {
   asOutputText,
   camelCase,
@@ -16,8 +16,8 @@ import { itemOfCompleted } from './paginated-items.js';
 
 /** The item that a legacy event makes, or undefined when it makes none (docs/codex-home.md, Legacy events). */
 export function itemOfLegacyEvent(event: JsonObject): ItemDraft | undefined {
-  const shape = SHAPES[asString(event['type']) ?? ''];
-  return shape?.(event);
+  const type = asString(event['type']) ?? '';
+  return Object.hasOwn(SHAPES, type) ? SHAPES[type]?.(event) : undefined;
 }
 
 /** Items that a legacy file carries as `item_completed`; the others there repeat what the legacy events say. */
@@ -64,7 +64,8 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
     body: outputBody('aggregatedOutput', asString(event['aggregated_output']) ?? asString(event['stdout'])),
   }),
   guardian_assessment: (event) => {
-    const status = GUARDIAN_STATUS[asString(event['status']) ?? ''];
+    const given = asString(event['status']) ?? '';
+    const status = Object.hasOwn(GUARDIAN_STATUS, given) ? GUARDIAN_STATUS[given] : undefined;
     if (!status) return undefined;
     const fields = shortFields({ command: shellCommand(event['command']), status });
     return { type: 'commandExecution', itemId: callId(event) ?? asString(event['id']), fields };
@@ -186,7 +187,7 @@ function attachments(event: JsonObject): unknown[] | undefined {
   const all = (key: string, type: string, field: string) =>
     (asArray(event[key]) ?? []).map((value) => ({
       type,
-      [field]: shortText(asString(value) ?? JSON.stringify(value)),
+      [field]: shortText(asString(value) ?? jsonText(value)),
     }));
   const found = [
     ...all('images', 'image', 'url'),

@@ -1,4 +1,4 @@
-import { asArray, asObject, asString, type JsonObject } from '../protocol/json.js';
+import { asArray, asObject, asString, type JsonObject, jsonText } from '../protocol/json.js';
 import {
   asOutputText,
   camelCase,
@@ -21,7 +21,7 @@ export function itemOfCompleted(item: JsonObject): ItemDraft | undefined {
   const stored = asString(item['type']);
   if (stored === undefined) return undefined;
   const type = stored.slice(0, 1).toLowerCase() + stored.slice(1);
-  const shape = SHAPES[type] ?? rawItem;
+  const shape = (Object.hasOwn(SHAPES, type) ? SHAPES[type] : undefined) ?? rawItem;
   return { type, itemId: asString(item['id']), ...shape(item) };
 }
 
@@ -114,7 +114,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 };
 
 function rawItem(item: JsonObject): Pick<ItemDraft, 'fields' | 'body'> {
-  return { body: outputBody('raw', JSON.stringify(item)) };
+  return { body: outputBody('raw', jsonText(item)) };
 }
 
 /** The text of a user message, and what came with it: images, audio, skills, mentions. */

@@ -52,7 +52,7 @@ describe('NameIndex', () => {
     const home = new TestHome();
     const id = newId();
     writeFileSync(path.join(home.root, 'session_index.jsonl'), '{"torn');
-    await indexOf(home).append(id, 'Näme');
+    await indexOf(home).locked(async (append) => append(id, 'Näme'));
     const [torn, line, rest] = home.read('session_index.jsonl').split('\n');
     expect([torn, rest]).toEqual(['{"torn', '']);
     expect(JSON.parse(line ?? '')).toEqual({
@@ -67,7 +67,9 @@ describe('NameIndex', () => {
     const outside = new TestHome();
     writeFileSync(path.join(outside.root, 'theirs'), '');
     symlinkSync(path.join(outside.root, 'theirs'), path.join(home.root, 'session_index.jsonl'));
-    await expect(indexOf(home).append(newId(), 'x')).rejects.toMatchObject({ code: 'unsupported' });
+    await expect(indexOf(home).locked(async (append) => append(newId(), 'x'))).rejects.toMatchObject({
+      code: 'unsupported',
+    });
     expect(outside.read('theirs')).toBe('');
   });
 });

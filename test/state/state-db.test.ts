@@ -2,20 +2,31 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findStateDb, openStateDb, type StateDb } from '../../src/state/state-db.js';
+import { findStateDb, openStateDb } from '../../src/state/open-state-db.js';
+import type { StateDb } from '../../src/state/state-db.js';
 import { ThreadRows } from '../../src/state/thread-rows.js';
 import { errorOf } from '../support/error-of.js';
 import { addRow, newId, TestHome } from '../support/test-home.js';
 
 async function opened(home: TestHome, busyTimeoutMs = 300): Promise<StateDb> {
-  const { stateDb, problem } = await openStateDb({ sqliteHome: home.root, readOnly: false, busyTimeoutMs });
+  const { stateDb, problem } = await openStateDb({
+    sqliteHome: home.root,
+    readOnly: false,
+    own: 'never',
+    busyTimeoutMs,
+  });
   if (!stateDb) throw new Error(`no handle: ${problem}`);
   onTestFinished(() => stateDb.close());
   return stateDb;
 }
 
 const problemOf = async (home: TestHome) => {
-  const { stateDb, problem } = await openStateDb({ sqliteHome: home.root, readOnly: false, busyTimeoutMs: 200 });
+  const { stateDb, problem } = await openStateDb({
+    sqliteHome: home.root,
+    readOnly: false,
+    own: 'never',
+    busyTimeoutMs: 200,
+  });
   stateDb?.close();
   return { hasHandle: stateDb !== undefined, problem };
 };
@@ -176,7 +187,7 @@ describe('a write', () => {
     const home = new TestHome();
     const id = newId();
     addRow(home.stateDb(), { id, rollout_path: '/x', title: 'before' });
-    const stateDb = (await openStateDb({ sqliteHome: home.root, readOnly: true })).stateDb;
+    const stateDb = (await openStateDb({ sqliteHome: home.root, readOnly: true, own: 'never' })).stateDb;
     onTestFinished(() => stateDb?.close());
     expect(stateDb?.readOnly).toBe(true);
     const rows = stateDb && new ThreadRows(stateDb);

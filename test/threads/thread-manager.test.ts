@@ -5,6 +5,7 @@ import type { ThreadId } from '../../src/protocol/ids.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { acquireWriterLock } from '../../src/rollout/writer-lock.js';
+import { StateDbSlot } from '../../src/state/state-db-slot.js';
 import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 import { ThreadManager } from '../../src/threads/thread-manager.js';
 import { errorOf } from '../support/error-of.js';
@@ -27,7 +28,7 @@ async function tree() {
   const rolloutHome = new RolloutHome(home.root);
   const store = new LocalThreadStore({
     library: new RolloutLibrary(rolloutHome),
-    stateDb: undefined,
+    slot: new StateDbSlot(),
     readOnly: false,
     warn: () => {},
   });

@@ -110,14 +110,14 @@ function fitThreads(page: ThreadPage): ThreadView[] {
   return threads;
 }
 
-/** How many more threads would match if one of the two defaults did not leave them out. */
+/** What the two defaults leave out, each thread counted once: sub-agents, and archived threads of the other sources. */
 function hiddenCounts(
   counts: readonly ThreadCount[],
   archived: Arguments['archived'],
   sources: readonly SourceKind[] | undefined,
 ): { archived: number; subagents: number } {
   const isSource = ({ source }: ThreadCount) => !sources || sources.includes(source);
-  const isState = ({ isArchived }: ThreadCount) => archived === 'include' || isArchived === (archived === 'only');
+  const isState = ({ isArchived }: ThreadCount) => isArchived || archived !== 'only';
   const sum = (entries: readonly ThreadCount[]) => entries.reduce((total, { count }) => total + count, 0);
   return {
     archived: archived === 'exclude' ? sum(counts.filter((entry) => entry.isArchived && isSource(entry))) : 0,

@@ -5,6 +5,7 @@ import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { SummaryCache } from '../../rollout/summary-cache.js';
 import type { StateDb } from '../../state/state-db.js';
 import { StateDbLost } from '../../state/state-db.js';
+import type { StateDbSlot } from '../../state/state-db-slot.js';
 import { ThreadRows } from '../../state/thread-rows.js';
 
 /** Says something to the person who runs the server; never to the client. */
@@ -26,48 +27,56 @@ export class LocalHome {
 
   constructor(
     library: RolloutLibrary,
-    stateDb: StateDb | undefined,
+    readonly slot: StateDbSlot,
     readonly warn: Warn,
   ) {
     this.home = library.home;
     this.catalog = library.catalog;
     this.names = library.names;
     this.summaries = library.summaries;
-    this.#rows = stateDb && { db: stateDb, threads: new ThreadRows(stateDb) };
   }
 
   /** The rows, or undefined where there is no state DB or it was lost. */
   get rows(): Rows | undefined {
+    const db = this.slot.current;
+    if (this.#rows?.db !== db) this.#rows = db && { db, threads: new ThreadRows(db) };
     return this.#rows;
+  }
+
+  /** True where the rows are our own index of the files, and not Codex's. */
+  get indexesFiles(): boolean {
+    return this.slot.current?.owner === 'threadkeeper';
   }
 
   /** Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on. */
   async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
-    const rows = this.#rows;
+    const { rows } = this;
     if (!rows) return undefined;
     try {
       return await rows.db.read(() => query(rows.threads));
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
-      this.#lose(error);
+      this.#lose(rows.db, error);
       return undefined;
     }
   }
 
   /** Changes rows in one transaction; undefined without a state DB. A damaged one is an error here: nothing was written. */
   async writeRows<T>(change: (rows: ThreadRows) => T): Promise<T | undefined> {
-    const rows = this.#rows;
+    const { rows } = this;
     if (!rows) return undefined;
     try {
       return await rows.db.write(() => change(rows.threads));
     } catch (error) {
-      if (error instanceof StateDbLost) this.#lose(error);
+      if (error instanceof StateDbLost) this.#lose(rows.db, error);
       throw error;
     }
   }
 
-  #lose(error: StateDbLost): void {
-    this.warn(`the state DB cannot be used any more (${error.message}); serving from the rollout files`);
-    this.#rows = undefined;
+  #lose(db: StateDb, error: StateDbLost): void {
+    if (this.slot.current === db) {
+      this.warn(`the state DB cannot be used any more (${error.message}); serving from the rollout files`);
+    }
+    this.slot.lose(db);
   }
 }

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { containsFolded, foldCase } from '../../protocol/fold-case.js';
-import type { ThreadId } from '../../protocol/ids.js';
+import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutHome } from '../../rollout/rollout-home.js';
+import { isNoThread } from '../../rollout/rollout-metadata.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../../state/thread-rows.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../list-cursor.js';
 import {
@@ -16,6 +18,8 @@ import {
 } from '../thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadPage } from '../thread-store.js';
 import type { LocalHome } from './local-home.js';
+import type { OwnIndex } from './own-index.js';
+import { PreviewReader } from './preview-reader.js';
 import { threadFromFile, threadFromRow } from './stored-thread.js';
 import { fileOfRow, type ThreadResolver } from './thread-resolver.js';
 
@@ -27,12 +31,12 @@ interface Reconciliation {
   readonly unusableRows: readonly string[];
   readonly missingFiles: number;
   readonly outsideHome: number;
+  readonly malformed: number;
 }
 
 /** A look at the files younger than this is good enough for a list. */
 const LOOK_MS = 500;
 const YIELD_EVERY = 64;
-const MAX_BASES = 20;
 
 /**
  * Lists: rows by SQL, and beside them the files that the rows do not know, merged in one order. Without a state DB
@@ -41,14 +45,18 @@ const MAX_BASES = 20;
 export class LocalListing {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
+  readonly #previews: PreviewReader;
+  readonly #ownIndex: OwnIndex;
   #reconciled: { key: string; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
   #looseThreads: { key: unknown; at: number; threads: readonly LooseThread[]; unreadable: number } | undefined;
 
-  constructor(local: LocalHome, resolver: ThreadResolver) {
+  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex) {
     this.#local = local;
+    this.#ownIndex = ownIndex;
     this.#resolver = resolver;
+    this.#previews = new PreviewReader(local);
   }
 
   async list(params: ListThreadsParams): Promise<ThreadPage> {
@@ -61,16 +69,12 @@ export class LocalListing {
     const fromRows = await this.#rowPage(params, after, reconciled);
     const fromFiles = await this.#loosePage(params, after, looseMatches);
     const compare = comparePositions(params.order);
-    const merged = [...fromRows.threads, ...fromFiles].sort((a, b) =>
-      compare(positionOf(a, params.sortBy), positionOf(b, params.sortBy)),
-    );
-    const threads = merged.slice(0, params.limit);
+    const merged = [...fromRows.threads, ...fromFiles].sort((a, b) => compare(a.position, b.position));
     const counts = mergeCounts(fromRows.counts, looseMatches);
     return {
-      threads: threads.map((thread) => ({
-        thread,
-        cursor: encodeListCursor(params, positionOf(thread, params.sortBy)),
-      })),
+      threads: merged
+        .slice(0, params.limit)
+        .map(({ thread, position }) => ({ thread, cursor: encodeListCursor(params, position) })),
       hasMore: fromRows.hasMore || merged.length > params.limit,
       total: totalShown(params.filter, counts),
       counts,
@@ -84,7 +88,7 @@ export class LocalListing {
     params: ListThreadsParams,
     after: ListPosition | undefined,
     { unusableRows }: Reconciliation,
-  ): Promise<{ threads: StoredThread[]; counts: readonly ThreadCount[]; hasMore: boolean }> {
+  ): Promise<{ threads: Placed[]; counts: readonly ThreadCount[]; hasMore: boolean }> {
     const { filter, sortBy, order, limit } = params;
     const found = await this.#local.readRows((rows) => {
       const base = this.#rowFilter(rows, filter, unusableRows);
@@ -99,20 +103,21 @@ export class LocalListing {
       return { page, counts: this.#counts(rows, base) };
     });
     if (!found) return { threads: [], counts: [], hasMore: false };
-    const threads: StoredThread[] = [];
+    const threads: Placed[] = [];
     for (const row of found.page) {
-      const thread = await this.#threadOfRow(row);
-      if (thread) threads.push(thread);
+      const position = { time: row.sortTime, id: row.id as ThreadId };
+      threads.push({ thread: await this.#threadOfRow(row), position });
     }
     return { threads, counts: found.counts, hasMore: found.page.length > limit };
   }
 
-  async #threadOfRow(row: ThreadRow): Promise<StoredThread | undefined> {
+  async #threadOfRow(row: ThreadRow): Promise<StoredThread> {
     const file = fileOfRow(this.#local.home, row.rolloutPath);
-    if (!file) return undefined;
+    // It has vanished this moment; the next look leaves it out.
+    if (!file) return threadFromRow(row, row, undefined, this.#local.names);
     const meta = await this.#resolver.metaOf(file).catch(() => undefined);
     const thread = threadFromRow(row, file, meta, this.#local.names);
-    return thread.preview === '' ? { ...thread, preview: await this.previewOf(file) } : thread;
+    return thread.preview === '' ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
   }
 
   #rowFilter(rows: ThreadRows, filter: ThreadFilter, excludeIds: readonly string[]): RowFilter {
@@ -156,6 +161,7 @@ export class LocalListing {
   async #reconcile(): Promise<Reconciliation> {
     const { catalog } = this.#local;
     catalog.refresh(LOOK_MS);
+    await this.#ownIndex.sync();
     const known = this.#reconciled;
     const now = Date.now();
     if (known && now - known.at < LOOK_MS && known.key.startsWith(`${catalog.generation} `)) return known.value;
@@ -176,12 +182,21 @@ export class LocalListing {
     const unusableRows: string[] = [];
     let missingFiles = 0;
     let outsideHome = 0;
-    for (const [id, { path: stored, isArchived }] of paths) {
+    let malformed = 0;
+    for (const [id, { path: stored, isArchived, isSound }] of paths) {
+      const threadId = asThreadId(id);
+      const files = threadId === id ? catalog.filesOf(threadId) : [];
+      if (!isSound || threadId !== id) {
+        unusableRows.push(id);
+        const [file] = files;
+        if (file) loose.push({ file, row: undefined });
+        else malformed += 1;
+        continue;
+      }
       const local = home.localPath(stored);
-      const files = catalog.filesOf(id as ThreadId);
       const isThere = files.some((file) => file.isArchived === isArchived && isSameRollout(file.path, local));
       // A file that is not named after its thread is found by the row alone.
-      if (isThere || (files.length === 0 && local !== undefined && existsSync(local))) continue;
+      if (isThere || (files.length === 0 && local !== undefined && isFileInside(home, local))) continue;
       unusableRows.push(id);
       const [file] = files;
       if (file) loose.push({ file, row: rows.get(id) });
@@ -192,7 +207,7 @@ export class LocalListing {
       const [file] = catalog.filesOf(id);
       if (file && !paths.has(id)) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows, missingFiles, outsideHome };
+    return { loose, unusableRows, missingFiles, outsideHome, malformed };
   }
 
   #allLoose(): Reconciliation {
@@ -202,7 +217,7 @@ export class LocalListing {
       const [file] = catalog.filesOf(id);
       if (file) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0 };
+    return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0, malformed: 0 };
   }
 
   async #loose(
@@ -232,9 +247,9 @@ export class LocalListing {
   /** Undefined for a file that holds no thread: an empty one, or one without any line that parses. */
   async #looseThread(file: RolloutFile, row: ThreadRow | undefined, whole: boolean): Promise<StoredThread | undefined> {
     const summary = whole ? await this.#local.summaries.full(file) : await this.#local.summaries.head(file);
-    const { meta, lineCount, badLines } = summary.metadata;
-    if (lineCount === 0 || (!meta && badLines === lineCount)) return undefined;
-    const preview = await this.previewOf(file);
+    if (isNoThread(summary.metadata)) return undefined;
+    const { meta } = summary.metadata;
+    const preview = await this.#previews.previewOf(file);
     if (row) return { ...threadFromRow(row, file, meta, this.#local.names), preview: row.preview || preview };
     return threadFromFile(file, summary, preview, this.#local.names);
   }
@@ -243,7 +258,7 @@ export class LocalListing {
     { filter, sortBy, order, limit }: ListThreadsParams,
     after: ListPosition | undefined,
     threads: readonly LooseThread[],
-  ): Promise<StoredThread[]> {
+  ): Promise<Placed[]> {
     const compare = comparePositions(order);
     const shown = threads
       .filter(({ thread }) => isShown(filter, { isArchived: thread.isArchived, source: thread.source.kind }))
@@ -251,33 +266,21 @@ export class LocalListing {
       .filter(({ position }) => !after || compare(position, after) > 0)
       .sort((a, b) => compare(a.position, b.position))
       .slice(0, limit + 1);
-    const page: StoredThread[] = [];
-    for (const { thread, file, row } of shown) page.push((await this.#looseThread(file, row, true)) ?? thread);
+    const page: Placed[] = [];
+    for (const { thread, file, row, position } of shown) {
+      const whole = await this.#looseThread(file, row, true).catch(() => undefined);
+      page.push({ thread: whole ?? thread, position });
+    }
     return page;
   }
 
-  /**
-   * The first message of the whole history: what a fork or a reverted thread builds on comes before its own file, and
-   * Codex keeps that preview too.
-   */
-  async previewOf(file: RolloutFile): Promise<string> {
-    let current: RolloutFile | undefined = file;
-    let preview = '';
-    for (let depth = 0; current && depth < MAX_BASES; depth += 1) {
-      const { metadata } = await this.#local.summaries.head(current);
-      preview = metadata.displayPreview || preview;
-      if (!metadata.meta?.historyBase) break;
-      current = this.#local.catalog.byRolloutId(metadata.meta.historyBase.rolloutId);
-    }
-    return preview;
-  }
-
-  #warnings({ missingFiles, outsideHome }: Reconciliation, unreadable: number): string[] {
+  #warnings({ missingFiles, outsideHome, malformed }: Reconciliation, unreadable: number): string[] {
     const { passedOver } = this.#local.catalog;
     const warnings: string[] = [];
     const { problem } = this.#local.names;
     if (problem !== undefined) warnings.push(`Names may be missing: ${problem}.`);
     if (unreadable > 0) warnings.push(`${unreadable} rollout files hold no readable thread and are left out.`);
+    if (malformed > 0) warnings.push(`${malformed} rows of the state DB are left out: their values make no sense.`);
     if (missingFiles > 0)
       warnings.push(`${missingFiles} threads of the state DB are left out: their rollout files are gone.`);
     if (outsideHome > 0)
@@ -290,10 +293,21 @@ export class LocalListing {
   }
 }
 
+/** A thread and its place in the order of the list. */
+interface Placed {
+  readonly thread: StoredThread;
+  readonly position: ListPosition;
+}
+
 interface LooseThread {
   readonly thread: StoredThread;
   readonly file: RolloutFile;
   readonly row: ThreadRow | undefined;
+}
+
+/** True for a regular file that no link puts outside of the home. */
+function isFileInside(home: RolloutHome, file: string): boolean {
+  return (statSync(file, { throwIfNoEntry: false })?.isFile() ?? false) && home.contains(file);
 }
 
 function isSameRollout(file: string, rowPath: string | undefined): boolean {

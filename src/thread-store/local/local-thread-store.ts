@@ -1,10 +1,13 @@
+import { statSync } from 'node:fs';
 import { readOnly } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { resolveLineage } from '../../rollout/lineage.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
-import type { StateDb } from '../../state/state-db.js';
+import type { StateDbSlot } from '../../state/state-db-slot.js';
+import type { ThreadRow } from '../../state/thread-rows.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,
@@ -20,6 +23,8 @@ import { KeyedQueue } from './keyed-queue.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
 import { MetadataWriter } from './metadata-writer.js';
+import { OwnIndex } from './own-index.js';
+import { PreviewReader } from './preview-reader.js';
 import { RolloutTurns } from './rollout-turns.js';
 import { threadFromFile, threadFromRow } from './stored-thread.js';
 import { ThreadMover } from './thread-mover.js';
@@ -27,8 +32,8 @@ import { historyModeOf, type ResolvedThread, ThreadResolver } from './thread-res
 
 export interface LocalThreadStoreOptions {
   readonly library: RolloutLibrary;
-  /** Opened and closed by the caller; undefined is a normal case, then the files serve alone. */
-  readonly stateDb: StateDb | undefined;
+  /** Opened and closed by the caller; an empty slot is a normal case, then the files serve alone. */
+  readonly slot: StateDbSlot;
   /** Refuses every write. */
   readonly readOnly: boolean;
   readonly warn: Warn;
@@ -40,19 +45,31 @@ export class LocalThreadStore implements ThreadStore {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
   readonly #listing: LocalListing;
+  readonly #previews: PreviewReader;
+  readonly #ownIndex: OwnIndex;
   readonly #writer: MetadataWriter;
   readonly #mover: ThreadMover;
   /** Calls of one client can come all at once: two writes on one thread are no conflict. */
   readonly #writes = new KeyedQueue<ThreadId>();
 
-  constructor({ library, stateDb, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
-    this.#local = new LocalHome(library, stateDb, warn);
+  constructor({ library, slot, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
+    this.#local = new LocalHome(library, slot, warn);
     this.#resolver = new ThreadResolver(this.#local);
-    this.#listing = new LocalListing(this.#local, this.#resolver);
-    this.#writer = new MetadataWriter(this.#local);
-    this.#mover = new ThreadMover(this.#local);
-    const database = stateDb ? `state DB ${stateDb.file}` : 'no state DB, from the rollout files';
-    this.capabilities = { description: `${library.home.root} (${database})`, isReadOnly };
+    this.#previews = new PreviewReader(this.#local);
+    this.#ownIndex = new OwnIndex(this.#local);
+    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
+    this.#writer = new MetadataWriter(this.#local, this.#resolver);
+    this.#mover = new ThreadMover(this.#local, this.#resolver);
+    const description = () => {
+      const file = slot.current?.file;
+      return `${library.home.root} (${file ? `state DB ${file}` : 'no state DB, from the rollout files'})`;
+    };
+    this.capabilities = {
+      get description() {
+        return description();
+      },
+      isReadOnly,
+    };
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
@@ -86,9 +103,8 @@ export class LocalThreadStore implements ThreadStore {
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     return await this.#writes.run(threadId, async () => {
-      const thread = await this.#resolver.resolve(threadId);
       this.#assertWritable();
-      const warnings = await this.#writer.write(thread, patch);
+      const warnings = await this.#writer.write(threadId, patch);
       return { thread: await this.readThread(threadId), warnings };
     });
   }
@@ -105,14 +121,15 @@ export class LocalThreadStore implements ThreadStore {
     const thread = await this.#resolver.resolve(threadId);
     if (thread.file.isArchived === isArchived) return false;
     this.#assertWritable();
-    if (options?.dryRun) await this.#mover.assertMovable(thread);
-    else if (isArchived) await this.#mover.archive(thread);
-    else await this.#mover.unarchive(thread);
+    if (!options?.dryRun)
+      return isArchived ? await this.#mover.archive(threadId) : await this.#mover.unarchive(threadId);
+    await this.#mover.assertMovable(thread);
     return true;
   }
 
   async close(): Promise<void> {
     // Files are opened per call, and the state DB belongs to whoever opened it.
+    this.#ownIndex.close();
   }
 
   #assertWritable(): void {
@@ -121,12 +138,18 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async #stored({ file, meta, row }: ResolvedThread): Promise<StoredThread> {
-    if (row) {
+    if (row && !(this.#local.indexesFiles && isStale(file, row))) {
       const thread = threadFromRow(row, file, meta, this.#local.names);
-      return thread.preview === '' ? { ...thread, preview: await this.#listing.previewOf(file) } : thread;
+      return thread.preview === '' ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
     }
     const summary = await this.#local.summaries.full(file);
-    const preview = await this.#listing.previewOf(file);
+    const preview = await this.#previews.previewOf(file);
     return threadFromFile(file, summary, preview, this.#local.names);
   }
+}
+
+/** True for a row of our own index whose file has been written to since. */
+function isStale(file: RolloutFile, row: ThreadRow): boolean {
+  const stat = statSync(file.path, { throwIfNoEntry: false });
+  return row.rolloutSize !== stat?.size;
 }

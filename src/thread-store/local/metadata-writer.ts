@@ -1,16 +1,20 @@
 import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
 import type { GitInfo } from '../../protocol/session-meta.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import { appendSlimMeta, type SlimMetaChange } from '../../rollout/rollout-append.js';
+import { openSlimAppender, type SlimAppender, type SlimMetaChange } from '../../rollout/rollout-append.js';
 import type { RolloutSummary } from '../../rollout/summary-cache.js';
 import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
 import type { RowChanges, ThreadRow } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
+import { rowOfRollout } from './row-of-rollout.js';
 import { rowOwnName } from './stored-thread.js';
-import { historyModeOf, type ResolvedThread } from './thread-resolver.js';
+import { historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
 
 /** Fields that need no state DB: the name has the name index, the others the rollout. */
 const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMode']);
+
+type AppendName = (threadId: ThreadId, name: string) => void;
 
 /** Everything one patch comes to, worked out before anything is written. */
 interface Plan {
@@ -24,28 +28,33 @@ interface Plan {
 
 /**
  * Puts each field of a patch where the local format keeps it (docs/codex-home.md, Where metadata is kept): the row,
- * the rollout, the name index. All or nothing: the row first, in one transaction; if a file cannot be written after
- * it, the row is put back.
+ * the rollout, the name index. All or nothing: the locks first, then everything is looked up, checked and opened, then
+ * the row is written in one transaction, then the lines; if a line cannot be written, what came before it is put back.
  */
 export class MetadataWriter {
   readonly #local: LocalHome;
+  readonly #resolver: ThreadResolver;
 
-  constructor(local: LocalHome) {
+  constructor(local: LocalHome, resolver: ThreadResolver) {
     this.#local = local;
+    this.#resolver = resolver;
   }
 
   /** Applies a patch that is not empty; returns what could not be kept as well as it should. */
-  async write(thread: ResolvedThread, patch: ThreadMetadataPatch): Promise<string[]> {
+  async write(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<string[]> {
     const fields = presentFields(patch);
-    this.#validate(thread, fields);
-    const plan = await this.#plan(thread, fields);
+    // An unknown thread, or a patch that cannot be, takes no lock.
+    this.#validate(await this.#resolver.resolve(threadId), fields);
+    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
     const warnings: string[] = [];
     let lock: WriterLock | undefined;
-    if (plan.slim) {
+    if (touchesRollout) {
       try {
-        lock = await acquireWriterLock(this.#local.home, thread.threadId);
+        lock = await acquireWriterLock(this.#local.home, threadId);
       } catch (error) {
-        if (!this.#mayStayInRow(thread, error)) throw writeFailure('taking the writer lock', error);
+        if (!this.#mayStayInRow(await this.#resolver.resolve(threadId), error)) {
+          throw writeFailure('taking the writer lock', error);
+        }
         warnings.push(
           'Another program is writing this thread, so git and memory mode were kept in the state DB only and would be ' +
             'lost with it. Repeat the call when the thread is closed there.',
@@ -53,21 +62,43 @@ export class MetadataWriter {
       }
     }
     try {
-      await this.#apply(thread, plan, lock !== undefined);
+      const write = (append?: AppendName) => this.#writeLocked(threadId, fields, lock !== undefined, append);
+      await (fields.name === undefined ? write() : this.#local.names.locked(write));
+    } catch (error) {
+      throw writeFailure('writing to the home', error);
     } finally {
       await lock?.release();
     }
     return warnings;
   }
 
+  /** Under the locks: nobody else changes what the plan is made of. */
+  async #writeLocked(
+    threadId: ThreadId,
+    fields: ThreadMetadataPatch,
+    mayAppend: boolean,
+    appendName: AppendName | undefined,
+  ): Promise<void> {
+    const thread = await this.#resolver.resolve(threadId);
+    this.#validate(thread, fields);
+    const plan = await this.#plan(thread, fields);
+    const appender = plan.slim && mayAppend && thread.meta ? openSlimAppender(thread.file, thread.meta) : undefined;
+    try {
+      await this.#apply(threadId, plan, appender, appendName);
+    } finally {
+      appender?.close();
+    }
+  }
+
   /** As with Codex, a thread that is open elsewhere can still be patched where its row is the place that counts. */
   #mayStayInRow(thread: ResolvedThread, error: unknown): boolean {
     const isHeld = error instanceof ThreadkeeperError && error.code === 'conflict';
-    return isHeld && this.#local.rows !== undefined && historyModeOf(thread) === 'paginated';
+    const rowCounts = this.#local.rows !== undefined && !this.#local.indexesFiles;
+    return isHeld && rowCounts && historyModeOf(thread) === 'paginated';
   }
 
   #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): void {
-    if (!this.#local.rows) {
+    if (!this.#local.rows || this.#local.indexesFiles) {
       const lost = Object.keys(fields).filter((key) => !KEPT_IN_FILES.has(key));
       if (lost.length > 0) {
         throw unsupported(
@@ -105,12 +136,15 @@ export class MetadataWriter {
     const known = row ? gitOfRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
     const firstMessage = row?.firstUserMessage ?? summary?.metadata.title ?? '';
-    const changes = rowChanges(fields, git, historyModeOf(thread) === 'legacy', firstMessage, row);
+    // Our own rows are an index of the files, and names are in the name index.
+    const { name: _, ...withoutName } = fields;
+    const columns = this.#local.indexesFiles ? withoutName : fields;
+    const changes = rowChanges(columns, git, historyModeOf(thread) === 'legacy', firstMessage, row);
     const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
     const indexName = fields.name === undefined ? undefined : (fields.name ?? '');
     return {
       changes: onlyDifferent(changes, row),
-      newRow: row || !summary ? undefined : { ...newRow(thread, summary), ...changes },
+      newRow: row || !summary ? undefined : { ...rowOfRollout(thread, summary), ...changes },
       slim: summary && slimChange(summary, git, fields.memoryMode),
       indexName:
         indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '')
@@ -119,24 +153,34 @@ export class MetadataWriter {
     };
   }
 
-  async #apply(thread: ResolvedThread, plan: Plan, mayAppend: boolean): Promise<void> {
-    const { threadId } = thread;
-    let undo: (() => Promise<unknown>) | undefined;
+  async #apply(
+    threadId: ThreadId,
+    plan: Plan,
+    appender: SlimAppender | undefined,
+    appendName: AppendName | undefined,
+  ): Promise<void> {
+    const nameBefore = this.#local.names.nameOf(threadId) ?? '';
+    const undos: (() => unknown)[] = [];
     try {
-      undo = await this.#writeRow(threadId, plan);
+      const undoRow = await this.#writeRow(threadId, plan);
+      if (undoRow) undos.unshift(undoRow);
+      if (plan.indexName !== undefined && appendName) {
+        appendName(threadId, plan.indexName);
+        undos.unshift(() => appendName(threadId, nameBefore));
+      }
+      if (plan.slim) appender?.append(plan.slim);
     } catch (error) {
-      throw writeFailure('updating the state DB', error);
+      for (const undo of undos) await this.#undo(threadId, undo);
+      throw error;
     }
+  }
+
+  async #undo(threadId: ThreadId, undo: () => unknown): Promise<void> {
     try {
-      if (plan.slim && mayAppend && thread.meta) appendSlimMeta(thread.file, thread.meta, plan.slim);
-      if (plan.indexName !== undefined) await this.#local.names.append(threadId, plan.indexName);
-    } catch (error) {
-      await undo?.().catch((failure: unknown) => {
-        this.#local.warn(
-          `thread ${threadId}: its row could not be put back (${failure instanceof Error ? failure.message : failure})`,
-        );
-      });
-      throw writeFailure('writing to the home', error);
+      await undo();
+    } catch (failure) {
+      const reason = failure instanceof Error ? failure.message : failure;
+      this.#local.warn(`thread ${threadId}: a patch that failed could not be put back (${reason})`);
     }
   }
 
@@ -241,44 +285,4 @@ function onlyDifferent(changes: RowChanges, row: ThreadRow | undefined): RowChan
     name: row.name ?? null,
   };
   return Object.fromEntries(Object.entries(changes).filter(([column, value]) => held[column] !== value));
-}
-
-/** A full row for a rollout that Codex has not indexed, as Codex would write it. */
-function newRow({ threadId, file, meta }: ResolvedThread, { metadata, modifiedAt }: RolloutSummary): RowChanges {
-  const updatedAt = Math.floor(modifiedAt);
-  const createdAt = Date.parse(meta?.timestamp ?? '') || file.createdAt;
-  return {
-    id: threadId,
-    rollout_path: file.path,
-    created_at: Math.floor(createdAt / 1000),
-    created_at_ms: createdAt,
-    updated_at: Math.floor(updatedAt / 1000),
-    updated_at_ms: updatedAt,
-    recency_at: Math.floor(updatedAt / 1000),
-    recency_at_ms: updatedAt,
-    source: meta?.source.stored ?? 'vscode',
-    thread_source: metadata.threadSource ?? null,
-    originator: meta?.originator ?? null,
-    model_provider: metadata.modelProvider ?? '',
-    model: metadata.model ?? null,
-    reasoning_effort: metadata.reasoningEffort ?? null,
-    cwd: metadata.cwd,
-    title: metadata.title,
-    preview: metadata.displayPreview,
-    first_user_message: metadata.firstUserMessage,
-    sandbox_policy: metadata.permissionProfile ?? '{"type":"read-only"}',
-    approval_mode: metadata.approvalMode ?? 'on-request',
-    tokens_used: metadata.tokensUsed ?? 0,
-    archived: file.isArchived ? 1 : 0,
-    archived_at: file.isArchived ? Math.floor(updatedAt / 1000) : null,
-    git_sha: metadata.git?.sha ?? null,
-    git_branch: metadata.git?.branch ?? null,
-    git_origin_url: metadata.git?.originUrl ?? null,
-    cli_version: metadata.cliVersion ?? '',
-    agent_nickname: meta?.agentNickname ?? null,
-    agent_role: meta?.agentRole ?? null,
-    agent_path: meta?.agentPath ?? null,
-    memory_mode: metadata.memoryMode ?? 'enabled',
-    history_mode: meta?.historyMode ?? 'legacy',
-  };
 }

@@ -62,6 +62,8 @@ export class RolloutTurns {
   readonly #lineage: Lineage;
   readonly #breather = new Breather();
   #segments: OpenSegment[] = [];
+  /** The last count of lines: turns are asked for in order, so that the next one goes on from there. */
+  #counted = { rolloutId: '', offset: 0, count: 0 };
   #badLines = 0;
   #invalidUtf8 = 0;
 
@@ -272,8 +274,13 @@ export class RolloutTurns {
   #lineIndex(anchor: TurnAnchor): number {
     const segment = this.#segments.find(({ file }) => file.rolloutId === anchor.rolloutId);
     if (!segment) return 0;
-    let count = 0;
-    for (const raw of readLines(segment.bytes, { end: anchor.offset })) if (!isBlank(raw)) count += 1;
+    const known = this.#counted;
+    const from =
+      known.rolloutId === anchor.rolloutId && known.offset <= anchor.offset ? known : { offset: 0, count: 0 };
+    let { count } = from;
+    for (const raw of readLines(segment.bytes, { start: from.offset, end: anchor.offset }))
+      if (!isBlank(raw)) count += 1;
+    this.#counted = { rolloutId: anchor.rolloutId, offset: anchor.offset, count };
     return count;
   }
 

@@ -11,7 +11,7 @@ import type { StoredThread } from '../thread-store.js';
 /** A thread as its row tells it; what rows do not keep comes from the file. */
 export function threadFromRow(
   row: ThreadRow,
-  file: RolloutFile,
+  file: Pick<RolloutFile, 'isArchived'>,
   meta: SessionMeta | undefined,
   names: NameIndex,
 ): StoredThread {
@@ -79,7 +79,8 @@ export function threadFromFile(
     updatedAt: time,
     recencyAt: time,
     isArchived: file.isArchived,
-    archivedAt: file.isArchived ? time : undefined,
+    // Nothing in a file says when it was archived.
+    archivedAt: undefined,
     parentThreadId: meta?.parentThreadId,
     agentNickname: meta?.agentNickname,
     agentRole: meta?.agentRole,

@@ -1,13 +1,15 @@
 import { accessSync, constants, existsSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { conflict, writeFailure } from '../../protocol/errors.js';
+import { writeFailure } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutHome } from '../../rollout/rollout-home.js';
 import { activePath, archivedPath, inTheWay, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
 import { acquireWriterLock, hasWriter, hasWriterConflict } from '../../rollout/writer-lock.js';
 import type { RowChanges } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
-import type { ResolvedThread } from './thread-resolver.js';
+import type { ResolvedThread, ThreadResolver } from './thread-resolver.js';
 
 /**
  * Archives and unarchives one thread as Codex does: all its files by rename under the writer lock, then the row. If
@@ -15,36 +17,28 @@ import type { ResolvedThread } from './thread-resolver.js';
  */
 export class ThreadMover {
   readonly #local: LocalHome;
+  readonly #resolver: ThreadResolver;
 
-  constructor(local: LocalHome) {
+  constructor(local: LocalHome, resolver: ThreadResolver) {
     this.#local = local;
+    this.#resolver = resolver;
   }
 
-  /** The bytes, the times and the recency stay as they are. */
-  async archive(thread: ResolvedThread): Promise<void> {
-    const { home } = this.#local;
-    await this.#move(
-      thread,
-      (file) => archivedPath(home, file),
-      () => ({
-        archived: 1,
-        archived_at: Math.floor(Date.now() / 1000),
-      }),
-    );
+  /** Archives: the bytes, the times and the recency stay as they are. False when another process has done it already. */
+  async archive(threadId: ThreadId): Promise<boolean> {
+    return await this.#move(threadId, true, archivedPath, () => ({
+      archived: 1,
+      archived_at: Math.floor(Date.now() / 1000),
+    }));
   }
 
-  /** The current file is modified now, as with Codex, so that both programs sort it alike. */
-  async unarchive(thread: ResolvedThread): Promise<void> {
-    const { home } = this.#local;
-    await this.#move(
-      thread,
-      (file) => activePath(home, file),
-      (currentPath) => {
-        const now = Date.now();
-        utimesSync(currentPath, now / 1000, now / 1000);
-        return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
-      },
-    );
+  /** Brings back: the current file is modified now, as with Codex, so that both programs sort it alike. */
+  async unarchive(threadId: ThreadId): Promise<boolean> {
+    return await this.#move(threadId, false, activePath, (currentPath) => {
+      const now = Date.now();
+      utimesSync(currentPath, now / 1000, now / 1000);
+      return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
+    });
   }
 
   /** Makes the checks of a move, and no move. Throws what the move would throw. */
@@ -61,29 +55,32 @@ export class ThreadMover {
   }
 
   async #move(
-    thread: ResolvedThread,
-    target: (file: RolloutFile) => string,
+    threadId: ThreadId,
+    toArchived: boolean,
+    target: (home: RolloutHome, file: RolloutFile) => string,
     afterMove: (currentPath: string) => RowChanges,
-  ): Promise<void> {
-    const { threadId } = thread;
-    const lock = await acquireWriterLock(this.#local.home, threadId).catch((error: unknown) => {
+  ): Promise<boolean> {
+    const { home } = this.#local;
+    const lock = await acquireWriterLock(home, threadId).catch((error: unknown) => {
       throw writeFailure('taking the writer lock', error);
     });
     try {
-      if (!existsSync(thread.file.path))
-        throw conflict('the thread was moved by another program meanwhile', 'Call again.');
+      // Looked up under the lock: what was found before may have been moved since.
+      const thread = await this.#resolver.resolve(threadId);
+      if (thread.file.isArchived === toArchived) return false;
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
-      const move = moveRollouts(this.#local.home, files, target);
+      const move = moveRollouts(home, files, (file) => target(home, file));
       try {
         const changes = afterMove(move.currentPath);
         await this.#local.writeRows((rows) => rows.update(threadId, { rollout_path: move.currentPath, ...changes }));
-        for (const file of files) this.#local.catalog.moved(file, target(file));
       } catch (error) {
         move.undo();
         utimesSync(thread.file.path, atime, mtime);
         throw error;
       }
+      for (const file of files) this.#local.catalog.moved(file, target(home, file));
+      return true;
     } catch (error) {
       throw writeFailure(`moving thread ${threadId}`, error);
     } finally {

@@ -40,8 +40,12 @@ export class ThreadResolver {
   async resolve(threadId: ThreadId): Promise<ResolvedThread> {
     const row = await this.#local.readRows((rows) => rows.get(threadId));
     const fromRow = row && fileOfRow(this.#local.home, row.rolloutPath);
+    let rowProblem: unknown;
     if (row && fromRow) {
-      const meta = await this.metaOf(fromRow);
+      const meta = await this.metaOf(fromRow).catch((error: unknown) => {
+        rowProblem = error;
+        return undefined;
+      });
       if (meta?.id === threadId) {
         const resolved = { threadId, file: fromRow, meta, row };
         if (fromRow.isArchived !== row.isArchived) await this.#repair(resolved, row);
@@ -51,10 +55,14 @@ export class ThreadResolver {
     const found = await this.#search(threadId, row);
     if (found && row) await this.#repair(found, row);
     if (found) return found;
+    if (fromRow && rowProblem !== undefined) throw unreadableRollout(fromRow, rowProblem);
+    const { passedOver } = this.#local.catalog;
+    const unread = passedOver.length > 0 ? ` Not readable or not followed: ${passedOver.slice(0, 3).join(', ')}.` : '';
     if (row) {
-      throw threadNotFound(threadId, 'The state DB has a row for it, but its rollout file is gone from the home.');
+      const hint = 'The state DB has a row for it, but its rollout file is gone from the home, or cannot be reached.';
+      throw threadNotFound(threadId, hint + unread);
     }
-    throw threadNotFound(threadId);
+    throw threadNotFound(threadId, `Find thread ids with list_threads.${unread}`);
   }
 
   /** The session_meta that owns a file; undefined when it has none. Throws `internal` when it cannot be read. */

@@ -1,7 +1,8 @@
 import { onTestFinished } from 'vitest';
 import { RolloutHome } from '../../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
-import { openStateDb } from '../../../src/state/state-db.js';
+import { openStateDb } from '../../../src/state/open-state-db.js';
+import { StateDbSlot } from '../../../src/state/state-db-slot.js';
 import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
 import { TestHome } from '../../support/test-home.js';
 import { threadStoreContract } from '../contract.js';
@@ -14,27 +15,27 @@ const warn = (message: string) => {
 threadStoreContract('LocalThreadStore with Codex’s state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, home.stateDb(), seeds);
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false });
+  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb, readOnly: false, warn });
+  return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, undefined, seeds);
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb: undefined, readOnly: false, warn });
+  return new LocalThreadStore({ library, slot: new StateDbSlot(), readOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore whose state DB knows none of the threads', async (seeds) => {
   const home = new TestHome();
   home.stateDb();
   seedHome(home, undefined, seeds);
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false });
+  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb, readOnly: false, warn });
+  return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
 });

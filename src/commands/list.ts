@@ -1,0 +1,44 @@
+import { SOURCE_KINDS } from '../protocol/session-source.js';
+import type { ThreadManager } from '../threads/thread-manager.js';
+import { shortTime, titleOf } from './thread-lines.js';
+
+export interface ListOptions {
+  readonly search: string | undefined;
+  readonly limit: number;
+  readonly includeArchived: boolean;
+  readonly json: boolean;
+}
+
+/** The newest threads, one a line, or as JSON. */
+export async function list(manager: ThreadManager, options: ListOptions): Promise<string> {
+  const page = await manager.listThreads({
+    filter: {
+      archived: options.includeArchived ? 'include' : 'exclude',
+      sources: SOURCE_KINDS.filter((kind) => kind !== 'subagent' && kind !== 'internal'),
+      search: options.search,
+    },
+    sortBy: 'updatedAt',
+    order: 'desc',
+    limit: Math.max(1, options.limit),
+  });
+  const threads = page.threads.map(({ thread }) => thread);
+  if (options.json) {
+    const rows = threads.map((thread) => ({
+      threadId: thread.threadId,
+      title: titleOf(thread),
+      cwd: thread.cwd,
+      source: thread.source.kind,
+      updatedAt: new Date(thread.updatedAt).toISOString(),
+      ...(thread.isArchived ? { archived: true } : {}),
+    }));
+    return `${JSON.stringify({ threads: rows, total: page.total, warnings: page.warnings })}\n`;
+  }
+  const lines = threads.map((thread) => {
+    const mark = thread.isArchived ? ' [archived]' : '';
+    return `${thread.threadId}  ${shortTime(thread.updatedAt)}  ${titleOf(thread)}${mark}`;
+  });
+  const rest = page.total - threads.length;
+  if (rest > 0) lines.push(`… and ${rest} more (--limit, --search)`);
+  if (threads.length === 0) lines.push('no threads');
+  return `${[...lines, ...page.warnings.map((warning) => `note: ${warning}`)].join('\n')}\n`;
+}

@@ -1,0 +1,32 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { internalError } from '../protocol/errors.js';
+
+/** Opens a file to be read; anything but a regular file is refused, as a FIFO would block the whole process. */
+export function openToRead(file: string): number {
+  return opened(file, constants.O_RDONLY);
+}
+
+/** Opens a file to be read and appended to; it must be there. */
+export function openToAppend(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND);
+}
+
+/** Opens a file to be read and appended to, and makes it when it is missing. */
+export function openOrCreate(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
+}
+
+/** As openOrCreate, for a lock file: never through a link. */
+export function openLockFile(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW);
+}
+
+function opened(file: string, flags: number): number {
+  const fd = openSync(file, flags | constants.O_NONBLOCK, 0o644);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw internalError(
+    'a path of the home that should be a file is none',
+    'Look at the home: something else took its place.',
+  );
+}

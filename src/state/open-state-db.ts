@@ -1,0 +1,147 @@
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './own-schema.js';
+import { StateDb, sqliteMessage } from './state-db.js';
+
+/** What `openStateDb` came to: a handle, or the reason why there is none. */
+export interface StateDbOpening {
+  readonly stateDb: StateDb | undefined;
+  /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
+  readonly problem: string | undefined;
+}
+
+export interface StateDbConfig {
+  /** The folder of the SQLite files: CODEX_SQLITE_HOME, else `sqlite_home` of config.toml, else the home. */
+  readonly sqliteHome: string;
+  readonly readOnly: boolean;
+  /** Where Codex has no DB: may ours be made, only be used when it is there, or neither? */
+  readonly own: 'create' | 'existing' | 'never';
+  /** How long a write waits for another program's lock, milliseconds. */
+  readonly busyTimeoutMs?: number | undefined;
+}
+
+export const OWN_STATE_DB = 'threadkeeper.sqlite';
+
+/**
+ * Opens the state DB of a SQLite home: Codex's if there is one, else ours. Codex's is used when its columns can be and
+ * its backfill is complete, and never created, migrated or repaired; while it is there but unusable there is no handle
+ * at all. Ours is made and migrated as the configuration allows, and made anew when it is damaged.
+ */
+export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+  const file = findStateDb(config.sqliteHome);
+  return file === undefined ? await openOwnStateDb(config) : await openCodexs(file, config);
+}
+
+async function openCodexs(file: string, { readOnly, busyTimeoutMs }: StateDbConfig): Promise<StateDbOpening> {
+  return await usable(file, () => new StateDb(file, { owner: 'codex', readOnly, busyTimeoutMs }));
+}
+
+/** The handle, if the file can serve. */
+async function usable(file: string, open: () => StateDb): Promise<StateDbOpening> {
+  let stateDb: StateDb | undefined;
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    return { stateDb: undefined, problem: `${path.basename(file)} is no file` };
+  }
+  try {
+    stateDb = open();
+    const opened = stateDb;
+    const problem = await opened.read(() => opened.unusableBecause());
+    if (problem === undefined) return { stateDb, problem };
+    stateDb.close();
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}` };
+  } catch (error) {
+    stateDb?.close();
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}` };
+  }
+}
+
+/** Opens our own DB alone, whatever Codex has. */
+export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+  const { sqliteHome, own, busyTimeoutMs } = config;
+  const file = ownStateDbFile(sqliteHome);
+  const exists = existsSync(file);
+  const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
+  if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
+  let problem: string | undefined;
+  if (mayCreate) {
+    const prepared = prepareOwn(file);
+    if (prepared.isUnusable) return { stateDb: undefined, problem: prepared.problem };
+    problem = prepared.problem;
+  }
+  const readOnly = config.readOnly || problem !== undefined;
+  const opening = await usable(file, () => new StateDb(file, { owner: 'threadkeeper', readOnly, busyTimeoutMs }));
+  return { ...opening, problem: opening.problem ?? problem };
+}
+
+/** Makes and migrates our file; a damaged one is moved aside first. A file of a newer version is left as it is. */
+function prepareOwn(file: string): { isUnusable: boolean; problem: string | undefined } {
+  try {
+    return migrated(file);
+  } catch (error) {
+    const code = error instanceof Database.SqliteError ? error.code : '';
+    if (!/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
+      return { isUnusable: true, problem: `${OWN_STATE_DB}: ${sqliteMessage(error)}` };
+    }
+  }
+  try {
+    const aside = `${file}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
+    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+    return migrated(file);
+  } catch (error) {
+    return {
+      isUnusable: true,
+      problem: `${OWN_STATE_DB} is damaged and could not be made anew: ${sqliteMessage(error)}`,
+    };
+  }
+}
+
+function migrated(file: string): { isUnusable: boolean; problem: string | undefined } {
+  const isNew = !existsSync(file);
+  if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
+  const db = new Database(file, { timeout: 5000 });
+  try {
+    if (!isNew && db.pragma('quick_check(1)', { simple: true }) !== 'ok')
+      throw new Database.SqliteError('damaged', 'SQLITE_CORRUPT');
+    if (db.pragma('journal_mode = WAL', { simple: true }) !== 'wal') {
+      db.close();
+      if (isNew) rmSync(file, { force: true });
+      return { isUnusable: true, problem: `${OWN_STATE_DB}: this file system has no shared memory for it (WAL)` };
+    }
+    const version = migrateOwnSchema(db);
+    const isNewer = version > OWN_SCHEMA_VERSION;
+    const problem = isNewer
+      ? `${OWN_STATE_DB} was made by a newer threadkeeper (schema ${version}): it is used read-only`
+      : undefined;
+    return { isUnusable: false, problem };
+  } finally {
+    if (db.open) db.close();
+  }
+}
+
+export function ownStateDbFile(sqliteHome: string): string {
+  return path.join(sqliteHome, OWN_STATE_DB);
+}
+
+/** The highest generation of Codex's state DB in a folder, or undefined. */
+export function findStateDb(sqliteHome: string): string | undefined {
+  let newest: { generation: number; name: string } | undefined;
+  for (const name of listNames(sqliteHome)) {
+    const match = /^state_(\d{1,9})\.sqlite$/.exec(name);
+    const generation = Number(match?.[1] ?? Number.NaN);
+    if (match && generation > (newest?.generation ?? -1)) newest = { generation, name };
+  }
+  return newest && path.join(sqliteHome, newest.name);
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isFolder(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

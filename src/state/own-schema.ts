@@ -1,0 +1,86 @@
+import type Database from 'better-sqlite3';
+
+/** What `user_version` says when all migrations have run. */
+export const OWN_SCHEMA_VERSION = 1;
+
+/**
+ * Our own DB, for homes where Codex has none: the tables and columns of Codex's for what both have, so that one set of
+ * statements serves both, and what we need besides (`rollout_size`, `rollout_mtime_ms`, the lease). Forward only: a
+ * change is a further entry.
+ */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE threads (
+    id TEXT PRIMARY KEY,
+    rollout_path TEXT NOT NULL,
+    rollout_size INTEGER NOT NULL DEFAULT -1,
+    rollout_mtime_ms REAL NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL,
+    recency_at INTEGER NOT NULL,
+    recency_at_ms INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    thread_source TEXT,
+    originator TEXT,
+    model_provider TEXT NOT NULL,
+    model TEXT,
+    reasoning_effort TEXT,
+    cwd TEXT NOT NULL,
+    title TEXT NOT NULL,
+    name TEXT,
+    preview TEXT NOT NULL DEFAULT '',
+    first_user_message TEXT NOT NULL DEFAULT '',
+    sandbox_policy TEXT NOT NULL,
+    approval_mode TEXT NOT NULL,
+    tokens_used INTEGER NOT NULL DEFAULT 0,
+    archived INTEGER NOT NULL DEFAULT 0,
+    archived_at INTEGER,
+    git_sha TEXT,
+    git_branch TEXT,
+    git_origin_url TEXT,
+    cli_version TEXT NOT NULL DEFAULT '',
+    agent_nickname TEXT,
+    agent_role TEXT,
+    agent_path TEXT,
+    memory_mode TEXT NOT NULL DEFAULT 'enabled',
+    history_mode TEXT NOT NULL DEFAULT 'legacy'
+  );
+  CREATE INDEX threads_created ON threads(created_at_ms DESC, id DESC);
+  CREATE INDEX threads_updated ON threads(updated_at_ms DESC, id DESC);
+  CREATE INDEX threads_recency ON threads(recency_at_ms DESC, id DESC);
+  CREATE INDEX threads_archived_created ON threads(created_at_ms DESC, id DESC) WHERE archived = 1;
+  CREATE INDEX threads_archived_updated ON threads(updated_at_ms DESC, id DESC) WHERE archived = 1;
+  CREATE INDEX threads_archived_recency ON threads(recency_at_ms DESC, id DESC) WHERE archived = 1;
+  CREATE INDEX threads_cwd ON threads(cwd, updated_at_ms DESC, id DESC);
+  CREATE INDEX threads_source ON threads(source);
+  CREATE TABLE thread_spawn_edges (
+    parent_thread_id TEXT NOT NULL,
+    child_thread_id TEXT NOT NULL PRIMARY KEY,
+    status TEXT NOT NULL
+  );
+  CREATE INDEX thread_spawn_edges_parent ON thread_spawn_edges(parent_thread_id, status);
+  CREATE TABLE backfill_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    status TEXT NOT NULL,
+    last_watermark TEXT,
+    last_success_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    lease_owner TEXT,
+    lease_until_ms INTEGER NOT NULL DEFAULT 0
+  );
+  INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'pending', 0);`,
+];
+
+/** Brings a DB of ours to the present schema, each step in a transaction. Returns its version: higher means newer than us. */
+export function migrateOwnSchema(db: Database.Database): number {
+  const version = () => Number(db.pragma('user_version', { simple: true }));
+  const step = db.transaction((from: number) => {
+    // Another process may have come first.
+    if (version() !== from) return;
+    db.exec(MIGRATIONS[from] ?? '');
+    db.pragma(`user_version = ${from + 1}`);
+  });
+  while (version() < OWN_SCHEMA_VERSION) step.immediate(version());
+  return version();
+}

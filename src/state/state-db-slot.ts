@@ -1,0 +1,26 @@
+import type { StateDb } from './state-db.js';
+
+/**
+ * The one handle as it comes and goes: absent, late (filled when a backfill is done), or lost. Whoever reads or writes
+ * rows looks here each time and keeps another way for when there is none.
+ */
+export class StateDbSlot {
+  #current: StateDb | undefined;
+
+  constructor(current?: StateDb) {
+    this.#current = current;
+  }
+
+  get current(): StateDb | undefined {
+    return this.#current;
+  }
+
+  fill(stateDb: StateDb): void {
+    this.#current = stateDb;
+  }
+
+  /** Gives the handle up for good; does nothing when another one has taken its place. */
+  lose(stateDb: StateDb): void {
+    if (this.#current === stateDb) this.#current = undefined;
+  }
+}

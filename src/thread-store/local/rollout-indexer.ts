@@ -1,0 +1,58 @@
+import type { ThreadId } from '../../protocol/ids.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutLibrary } from '../../rollout/rollout-library.js';
+import { isNoThread } from '../../rollout/rollout-metadata.js';
+import { SpawnEdgeRows } from '../../state/spawn-edge-rows.js';
+import type { StateDb } from '../../state/state-db.js';
+import { type RowChanges, ThreadRows } from '../../state/thread-rows.js';
+import { PreviewReader } from './preview-reader.js';
+import { rowOfRollout } from './row-of-rollout.js';
+
+/** What our index holds of one rollout. */
+export interface IndexedRollout {
+  readonly row: RowChanges;
+  readonly threadId: ThreadId;
+  readonly parentThreadId: ThreadId | undefined;
+}
+
+/** Reads rollouts and writes what they say into our own state DB. Never into Codex's. */
+export class RolloutIndexer {
+  readonly #library: RolloutLibrary;
+  readonly #previews: PreviewReader;
+
+  constructor(library: RolloutLibrary) {
+    this.#library = library;
+    this.#previews = new PreviewReader(library);
+  }
+
+  /** The row of a file; undefined when the file holds no thread or cannot be read. */
+  async read(file: RolloutFile): Promise<IndexedRollout | undefined> {
+    try {
+      const summary = await this.#library.summaries.once(file);
+      if (isNoThread(summary.metadata)) return undefined;
+      const { meta } = summary.metadata;
+      const threadId = meta?.id ?? file.threadId;
+      const preview = meta?.historyBase ? await this.#previews.previewOf(file) : summary.metadata.displayPreview;
+      const row = {
+        ...rowOfRollout({ threadId, file, meta }, summary),
+        preview,
+        name: null,
+        rollout_size: summary.size,
+        rollout_mtime_ms: summary.modifiedAt,
+      };
+      return { row, threadId, parentThreadId: meta?.parentThreadId };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes rows in the caller's transaction. */
+  write(db: StateDb, indexed: readonly IndexedRollout[]): void {
+    const rows = new ThreadRows(db);
+    const edges = new SpawnEdgeRows(db);
+    for (const { row, threadId, parentThreadId } of indexed) {
+      rows.replace(row);
+      if (parentThreadId) edges.insertIfAbsent({ parentThreadId, childThreadId: threadId, status: 'open' });
+    }
+  }
+}
