@@ -4,8 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import Database from 'better-sqlite3';
-import { AppServer, CODEX_VERSION, installCodex, sleep } from '../test/interop/rig/with-codex.mjs';
+import { AppServer, CODEX_VERSION, installCodex } from '../test/interop/rig/with-codex.mjs';
+import { codexBackfill, type Filling, ourBackfill } from './backfill.js';
 import { chart } from './chart.js';
 import { measure, type Row, table } from './measure.js';
 import { operations } from './operations.js';
@@ -42,8 +42,12 @@ async function benchHome(count: number): Promise<string> {
     note(`making a home of ${count} threads`);
     const manifest = makeSyntheticHome(home, { threads: count, trees: 20 });
     const names = namesIn(home);
-    note('letting Codex index it');
-    await letCodexIndex(home, count);
+    note('backfill');
+    // Ours first and last: whoever comes first reads the files from the disk, later ones from memory.
+    const cold = await ourBackfill(home);
+    const codexFilling = await codexBackfill(home, count);
+    const warm = await ourBackfill(home);
+    const filling = { codex: codexFilling, ours: warm, oursFirst: cold };
     const codex = new AppServer(home);
     await codex.init();
     const ours = new OurProcess(home);
@@ -63,19 +67,10 @@ async function benchHome(count: number): Promise<string> {
     const memory = { codex: codex.memory(), ours: ours.memory() };
     await codex.stop();
     await ours.stop();
-    return report(count, { stats: manifest.stats, initMs, memory, rows });
+    return report(count, { stats: manifest.stats, filling, initMs, memory, rows });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Codex's first start reads every rollout; the bench is about what comes after. */
-async function letCodexIndex(home: string, count: number): Promise<void> {
-  const server = new AppServer(home);
-  await server.init();
-  for (let look = 0; look < 6000 && !isIndexed(home, count); look += 1) await sleep(50);
-  await server.stop();
-  if (!isIndexed(home, count)) throw new Error('Codex did not finish its index in 5 minutes');
 }
 
 function namesIn(home: string): Map<string, string> {
@@ -86,20 +81,9 @@ function namesIn(home: string): Map<string, string> {
   return new Map(entries.map((entry) => [entry.id, entry.thread_name]));
 }
 
-function isIndexed(home: string, count: number): boolean {
-  try {
-    const db = new Database(path.join(home, 'state_5.sqlite'), { readonly: true });
-    const status = db.prepare('SELECT status FROM backfill_state').pluck().get();
-    const rows = Number(db.prepare('SELECT count(*) FROM threads').pluck().get());
-    db.close();
-    return status === 'complete' && rows >= count;
-  } catch {
-    return false;
-  }
-}
-
 interface Result {
   readonly stats: object;
+  readonly filling: { codex: Filling; ours: Filling; oursFirst: Filling };
   readonly initMs: { codex: number; ours: number };
   readonly memory: { codex: { peakMB: number } | null; ours: { peakMB: number } };
   readonly rows: readonly Row[];
@@ -111,14 +95,21 @@ function report(count: number, result: Result): string {
   const machine = { node: process.version, cpus: os.cpus().length, codex: CODEX_VERSION };
   writeFileSync(path.join(RESULTS, `bench-${count}.json`), `${JSON.stringify({ at, machine, ...result }, null, 2)}\n`);
   writeFileSync(path.join(RESULTS, `bench-${count}.svg`), chart(`${count} threads: median time by call`, result.rows));
-  const { initMs, memory, rows } = result;
+  const { filling, initMs, memory, rows } = result;
   const text = `${table(`${count} threads`, rows)}
+Backfill of ${filling.codex.rows} threads: Codex ${describe(filling.codex)}, ours ${describe(filling.ours)} for ${filling.ours.rows} (${describe(
+    filling.oursFirst,
+  )} with nothing in memory yet): ${(filling.codex.seconds / filling.ours.seconds).toFixed(1)}×.
 Start to first answer: Codex ${initMs.codex.toFixed(0)} ms, ours ${initMs.ours.toFixed(0)} ms. Peak memory: Codex ${
     memory.codex?.peakMB.toFixed(0) ?? '?'
   } MB, ours ${memory.ours.peakMB.toFixed(0)} MB. Node ${machine.node}, ${machine.cpus} cores, Codex ${machine.codex}.
 `;
   console.log(`\n${text}`);
   return text;
+}
+
+function describe({ seconds, peakMB }: Filling): string {
+  return `${seconds.toFixed(1)} s, peak ${peakMB.toFixed(0)} MB`;
 }
 
 function note(message: string): void {

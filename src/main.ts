@@ -8,6 +8,9 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST) {
   );
   process.exitCode = 1;
 } else {
+  // Long passes over files make short-lived strings: a small nursery keeps memory low, at no cost in time (measured).
+  const { setFlagsFromString } = await import('node:v8');
+  setFlagsFromString('--max-semi-space-size=4');
   const { run } = await import('./run.js');
   process.exit(await run(process.argv.slice(2)));
 }

@@ -3,7 +3,7 @@ const EVERY_MS = 2000;
 
 /** Shows how far a backfill is on stderr: a bar in a terminal, in a log a line every two seconds. */
 export function progressOn(stream: NodeJS.WriteStream): (done: number, total: number) => void {
-  let last = 0;
+  let last = Date.now();
   return (done, total) => {
     const isLast = done >= total;
     if (stream.isTTY) {
@@ -13,8 +13,8 @@ export function progressOn(stream: NodeJS.WriteStream): (done: number, total: nu
       );
       return;
     }
-    if (Date.now() - last < EVERY_MS && !(isLast && last > 0)) return;
-    if (last > 0) stream.write(`threadkeeper: indexing rollouts, ${done} of ${total}\n`);
+    if (Date.now() - last < EVERY_MS) return;
+    stream.write(`threadkeeper: indexing rollouts, ${done} of ${total}\n`);
     last = Date.now();
   };
 }

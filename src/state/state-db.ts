@@ -40,6 +40,7 @@ export class StateDb {
   readonly #inode: number;
   #columns = new Map<string, ReadonlySet<string>>();
   #schemaVersion: unknown;
+  #isSchemaKnown = false;
 
   constructor(
     readonly file: string,
@@ -88,12 +89,7 @@ export class StateDb {
 
   /** The columns of a table, asked again after each change of the schema. Empty when there is no such table. */
   columns(table: 'threads' | 'thread_spawn_edges' | 'backfill_state'): ReadonlySet<string> {
-    const version = this.#db.pragma('schema_version', { simple: true });
-    if (version !== this.#schemaVersion) {
-      this.#schemaVersion = version;
-      this.#columns = new Map();
-      this.#statements.clear();
-    }
+    if (!this.#isSchemaKnown) this.#lookAtSchema();
     let columns = this.#columns.get(table);
     if (!columns) {
       const info = this.#db.pragma(`table_info(${table})`) as { name: string }[];
@@ -101,6 +97,17 @@ export class StateDb {
       this.#columns.set(table, columns);
     }
     return columns;
+  }
+
+  /** Once for each read or write: within one the schema stands still. */
+  #lookAtSchema(): void {
+    const version = this.#db.pragma('schema_version', { simple: true });
+    if (version !== this.#schemaVersion) {
+      this.#schemaVersion = version;
+      this.#columns = new Map();
+      this.#statements.clear();
+    }
+    this.#isSchemaKnown = true;
   }
 
   /** Makes a JavaScript function callable from the SQL of this connection. */
@@ -146,6 +153,7 @@ export class StateDb {
       if (statSync(this.file, { throwIfNoEntry: false })?.ino !== this.#inode) {
         throw new StateDbLost('the file was removed or replaced; restart threadkeeper to use the new one');
       }
+      this.#isSchemaKnown = false;
       try {
         return action();
       } catch (error) {

@@ -5,6 +5,7 @@ import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import { isNoThread } from '../../rollout/rollout-metadata.js';
+import type { StateDb } from '../../state/state-db.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../../state/thread-rows.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../list-cursor.js';
 import {
@@ -47,7 +48,7 @@ export class LocalListing {
   readonly #resolver: ThreadResolver;
   readonly #previews: PreviewReader;
   readonly #ownIndex: OwnIndex;
-  #reconciled: { key: string; at: number; value: Reconciliation } | undefined;
+  #reconciled: { key: string; db: StateDb | undefined; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
   #looseThreads: { key: unknown; at: number; threads: readonly LooseThread[]; unreadable: number } | undefined;
@@ -164,14 +165,16 @@ export class LocalListing {
     await this.#ownIndex.sync();
     const known = this.#reconciled;
     const now = Date.now();
-    if (known && now - known.at < LOOK_MS && known.key.startsWith(`${catalog.generation} `)) return known.value;
+    const isSameDb = known?.db === this.#local.rows?.db;
+    const isSameFiles = known?.key.startsWith(`${catalog.generation} `);
+    if (known && isSameDb && isSameFiles && now - known.at < LOOK_MS) return known.value;
     const key = `${catalog.generation} ${this.#rowsVersion()}`;
-    if (known?.key === key) {
+    if (known?.key === key && isSameDb) {
       known.at = now;
       return known.value;
     }
     const value = (await this.#local.readRows((rows) => this.#compare(rows))) ?? this.#allLoose();
-    this.#reconciled = { key, at: now, value };
+    this.#reconciled = { key, db: this.#local.rows?.db, at: now, value };
     return value;
   }
 

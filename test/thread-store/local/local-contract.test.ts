@@ -3,6 +3,7 @@ import { RolloutHome } from '../../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
 import { openStateDb } from '../../../src/state/open-state-db.js';
 import { StateDbSlot } from '../../../src/state/state-db-slot.js';
+import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
 import { TestHome } from '../../support/test-home.js';
 import { threadStoreContract } from '../contract.js';
@@ -38,4 +39,17 @@ threadStoreContract('LocalThreadStore whose state DB knows none of the threads',
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
   return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
+});
+
+threadStoreContract('LocalThreadStore with our own state DB', async (seeds) => {
+  const home = new TestHome();
+  seedHome(home, undefined, seeds);
+  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create' });
+  if (!stateDb) throw new Error('there is no state DB');
+  onTestFinished(() => stateDb.close());
+  const library = new RolloutLibrary(new RolloutHome(home.root));
+  await new Backfill(library, stateDb).run();
+  const store = new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
+  onTestFinished(() => store.close());
+  return store;
 });

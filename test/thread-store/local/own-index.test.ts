@@ -1,0 +1,248 @@
+import { appendFileSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { RolloutHome } from '../../../src/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
+import { BackfillLease } from '../../../src/state/backfill-lease.js';
+import { OWN_STATE_DB, openStateDb } from '../../../src/state/open-state-db.js';
+import { Backfill } from '../../../src/thread-store/local/backfill.js';
+import { open } from '../../support/local-store.js';
+import { OurServer, type ThreadList } from '../../support/mcp-client.js';
+import { addEdge, addRow, event, newId, spawnedBy, TestHome } from '../../support/test-home.js';
+
+const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 100 } as const;
+const LOOK_MS = 600;
+
+const openOwn = (home: TestHome) => open(home.root, { ownStateDb: 'create' });
+
+const ownRows = (home: TestHome, sql = 'SELECT * FROM threads ORDER BY id') => {
+  const db = new Database(path.join(home.root, OWN_STATE_DB), { readonly: true });
+  const rows = db.prepare(sql).all() as Record<string, unknown>[];
+  db.close();
+  return rows;
+};
+
+describe('a home without Codex’s DB', () => {
+  it('gets an index of our own, filled from all rollouts', async () => {
+    const home = new TestHome();
+    const root = home.rollout({ mode: 'paginated', turns: [['root', 'a']], meta: { git: { branch: 'main' } } });
+    const child = home.rollout({ archived: true, meta: spawnedBy(root.id), turns: [['child', 'a']] });
+    const packed = home.rollout({ compressed: true, turns: [['packed', 'a']] });
+    home.name(root.id, 'Named');
+    const { manager, slot } = await openOwn(home);
+    expect(slot.current?.owner).toBe('threadkeeper');
+    const rows = ownRows(home);
+    expect(rows.map((row) => [row['id'], row['preview'], row['archived']])).toEqual(
+      [
+        [root.id, 'root', 0],
+        [child.id, 'child', 1],
+        [packed.id, 'packed', 0],
+      ].sort(),
+    );
+    expect(ownRows(home, 'SELECT * FROM thread_spawn_edges')).toEqual([
+      { parent_thread_id: root.id, child_thread_id: child.id, status: 'open' },
+    ]);
+    expect(await manager.readThread(root.id)).toMatchObject({ name: 'Named', git: { branch: 'main' } });
+  });
+
+  it('is served by one connection, to which everything is passed down', async () => {
+    const home = new TestHome();
+    for (let n = 0; n < 5; n += 1) home.rollout();
+    const server = await new OurServer(home.root).start();
+    await server.call('list_threads', {});
+    const fds = readdirSync(`/proc/${server.pid}/fd`).map((fd) => {
+      try {
+        return readlinkSync(`/proc/${server.pid}/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    });
+    expect(fds.filter((target) => target.endsWith(OWN_STATE_DB))).toHaveLength(1);
+    await server.stop();
+  });
+
+  it('names rollouts that cannot be read, and goes on', async () => {
+    const home = new TestHome();
+    home.rollout({ raw: 'garbage\n' });
+    home.rollout();
+    const { warnings, slot } = await openOwn(home);
+    expect(slot.current).toBeDefined();
+    expect(warnings.join()).toMatch(/1 rollouts could not be indexed: sessions\//);
+    expect(ownRows(home)).toHaveLength(1);
+  });
+});
+
+describe('our index stays true', () => {
+  it('to a rollout that appears, grows, moves or vanishes behind its back', async () => {
+    const home = new TestHome();
+    const grows = home.rollout({ turns: [['first', 'a']] });
+    const vanishes = home.rollout();
+    const moves = home.rollout();
+    const { manager } = await openOwn(home);
+    expect((await manager.listThreads(ALL)).total).toBe(3);
+    const appears = home.rollout({ turns: [['new', 'a']] });
+    rmSync(vanishes.file);
+    mkdirSync(path.join(home.root, 'archived_sessions'));
+    renameSync(moves.file, path.join(home.root, 'archived_sessions', path.basename(moves.file)));
+    const line = event({ type: 'token_count', info: { total_token_usage: { total_tokens: 777 } } });
+    appendFileSync(grows.file, `${JSON.stringify({ timestamp: new Date().toISOString(), ...line })}\n`);
+    await sleep(LOOK_MS);
+    const { threads, total, warnings } = await manager.listThreads(ALL);
+    expect([total, warnings]).toEqual([3, []]);
+    const byId = new Map(threads.map(({ thread }) => [thread.threadId, thread]));
+    expect(byId.get(grows.id)?.tokensUsed).toBe(777);
+    expect(byId.get(appears.id)?.preview).toBe('new');
+    expect(byId.get(moves.id)?.isArchived).toBe(true);
+    expect(threads[0]?.thread.threadId).toBe(grows.id);
+    expect(ownRows(home).map((row) => row['id'])).toEqual([grows.id, moves.id, appears.id].sort());
+  });
+
+  it('to what grew while no server ran', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ turns: [['first', 'a']] });
+    await (await openOwn(home)).close();
+    const line = event({ type: 'token_count', info: { total_token_usage: { total_tokens: 5 } } });
+    appendFileSync(file, `${JSON.stringify({ timestamp: new Date().toISOString(), ...line })}\n`);
+    const { manager } = await openOwn(home);
+    expect((await manager.readThread(id)).tokensUsed).toBe(5);
+    expect((await manager.listThreads(ALL)).threads[0]?.thread.tokensUsed).toBe(5);
+  });
+
+  it('to its own writes at once', async () => {
+    const home = new TestHome();
+    const { id } = home.rollout({ turns: [['q', 'a']] });
+    const { manager } = await openOwn(home);
+    await manager.updateThreadMetadata(id, { name: 'N', gitInfo: { branch: 'b' }, memoryMode: 'disabled' });
+    const [listed] = (await manager.listThreads({ ...ALL, filter: { archived: 'exclude', gitBranch: 'b' } })).threads;
+    expect(listed?.thread).toMatchObject({ name: 'N', git: { branch: 'b' }, memoryMode: 'disabled' });
+    await manager.archiveThread(id, { includeDescendants: true, dryRun: false });
+    expect((await manager.listThreads({ ...ALL, filter: { archived: 'only' } })).total).toBe(1);
+  });
+});
+
+describe('a backfill', () => {
+  const db = async (home: TestHome) => {
+    const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create' });
+    if (!stateDb) throw new Error('there is no state DB');
+    onTestFinished(() => stateDb.close());
+    return { stateDb, library: new RolloutLibrary(new RolloutHome(home.root)) };
+  };
+
+  it('waits for the one that works, and takes over from one that died', async () => {
+    const home = new TestHome();
+    for (let n = 0; n < 5; n += 1) home.rollout();
+    const { stateDb, library } = await db(home);
+    const dead = new BackfillLease(stateDb, 'a dead process');
+    await stateDb.write(() => dead.take());
+    const backfill = new Backfill(library, stateDb);
+    const running = backfill.run();
+    await sleep(300);
+    expect(ownRows(home)).toHaveLength(0);
+    await stateDb.write(() => stateDb.run('UPDATE backfill_state SET lease_until_ms = 1'));
+    expect(await running).toEqual({ indexed: 5, unreadable: [] });
+  });
+
+  it('goes on where a stopped one was', async () => {
+    const home = new TestHome();
+    for (let n = 0; n < 350; n += 1) home.rollout();
+    const { stateDb, library } = await db(home);
+    const first: Backfill = new Backfill(library, stateDb, { onProgress: (done) => done >= 200 && first.stop() });
+    expect(await first.run()).toBeUndefined();
+    expect(ownRows(home)).toHaveLength(200);
+    await stateDb.write(() => stateDb.run('UPDATE backfill_state SET lease_until_ms = 1'));
+    expect(await new Backfill(library, stateDb).run()).toMatchObject({ indexed: 150 });
+    expect(ownRows(home)).toHaveLength(350);
+  });
+
+  it('that takes too long is not waited for: files serve, then the handle comes', async () => {
+    const home = new TestHome();
+    home.rollout();
+    const { stateDb } = await db(home);
+    await stateDb.write(() => new BackfillLease(stateDb, 'another').take());
+    const { manager, slot, warnings, backfilled } = await open(home.root, {
+      ownStateDb: 'create',
+      backfillWaitMs: 200,
+    });
+    expect(slot.current).toBeUndefined();
+    expect(warnings.join()).toContain('until the state DB is filled');
+    expect((await manager.listThreads(ALL)).total).toBe(1);
+    await stateDb.write(() => stateDb.run('UPDATE backfill_state SET lease_until_ms = 1'));
+    await backfilled;
+    expect(slot.current?.owner).toBe('threadkeeper');
+    expect((await manager.listThreads(ALL)).total).toBe(1);
+  });
+});
+
+describe('when Codex’s DB comes', () => {
+  it('it is used, and gets names and closed edges that only we know, once', async () => {
+    const home = new TestHome();
+    const named = home.rollout({ mode: 'paginated', turns: [['q', 'a']] });
+    const child = home.rollout({ meta: spawnedBy(named.id) });
+    const ours = await openOwn(home);
+    await ours.manager.updateThreadMetadata(named.id, { name: 'Kept' });
+    await ours.close();
+    const own = new Database(path.join(home.root, OWN_STATE_DB));
+    own.exec("UPDATE thread_spawn_edges SET status = 'closed'");
+    own.close();
+    const codexs = home.stateDb();
+    addRow(codexs, { id: named.id, rollout_path: named.file, history_mode: 'paginated' });
+    addRow(codexs, { id: child.id, rollout_path: child.file, name: 'Codex named it', history_mode: 'paginated' });
+    addEdge(codexs, named.id, child.id);
+    home.name(child.id, 'another');
+    const { slot, manager } = await openOwn(home);
+    expect(slot.current?.owner).toBe('codex');
+    expect((await manager.readThread(named.id)).name).toBe('Kept');
+    expect(codexs.prepare('SELECT name FROM threads ORDER BY id').pluck().all()).toEqual(['Kept', 'Codex named it']);
+    expect(codexs.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['closed']);
+    codexs.exec("UPDATE thread_spawn_edges SET status = 'open'");
+    await openOwn(home);
+    expect(codexs.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['open']);
+  });
+
+  it('and goes again, ours is filled anew', async () => {
+    const home = new TestHome();
+    home.rollout();
+    await (await openOwn(home)).close();
+    const codexs = home.stateDb();
+    addEdge(codexs, newId(), newId());
+    await (await openOwn(home)).close();
+    codexs.close();
+    for (const name of readdirSync(home.root)) if (name.startsWith('state_5')) rmSync(path.join(home.root, name));
+    home.rollout();
+    const { slot, manager } = await openOwn(home);
+    expect(slot.current?.owner).toBe('threadkeeper');
+    expect((await manager.listThreads(ALL)).total).toBe(2);
+  });
+
+  it('and is damaged, it is not touched, ours is not used, and files serve', async () => {
+    const home = new TestHome();
+    home.rollout();
+    await (await openOwn(home)).close();
+    writeFileSync(path.join(home.root, 'state_5.sqlite'), 'garbage '.repeat(1000));
+    const { slot, manager, warnings } = await openOwn(home);
+    expect(slot.current).toBeUndefined();
+    expect(warnings.join()).toContain('state_5.sqlite');
+    expect((await manager.listThreads(ALL)).total).toBe(1);
+  });
+});
+
+describe('several servers at once on a home without a DB', () => {
+  it.each([2, 4, 8])('%i of them: one fills, all answer right', async (count) => {
+    const home = new TestHome();
+    for (let n = 0; n < 400; n += 1) home.rollout({ turns: [[`question ${n}`, 'a']] });
+    const servers = await Promise.all(Array.from({ length: count }, () => new OurServer(home.root).start()));
+    const answers = await Promise.all(servers.map((server) => server.call<ThreadList>('list_threads', { limit: 5 })));
+    for (const answer of answers) expect(answer).toMatchObject({ total: 400, threads: expect.any(Array) });
+    const searches = await Promise.all(
+      servers.map((server) => server.call<ThreadList>('list_threads', { search: 'question 399' })),
+    );
+    for (const { total } of searches) expect(total).toBe(1);
+    for (const server of servers) {
+      expect(server.stderr).toBe('');
+      await server.stop();
+    }
+    expect(ownRows(home)).toHaveLength(400);
+  });
+});
