@@ -37,6 +37,8 @@ export class RolloutIndexer {
         ...rowOfRollout({ threadId, file, meta }, summary),
         preview,
         name: null,
+        // Nothing in a file says when it was archived.
+        archived_at: null,
         rollout_size: summary.size,
         rollout_mtime_ms: summary.modifiedAt,
       };

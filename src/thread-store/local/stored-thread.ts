@@ -34,7 +34,7 @@ export function threadFromRow(
     updatedAt: row.updatedAt,
     recencyAt: row.recencyAt,
     isArchived: file.isArchived,
-    archivedAt: file.isArchived ? (row.archivedAt ?? row.updatedAt) : undefined,
+    archivedAt: file.isArchived ? row.archivedAt : undefined,
     parentThreadId: source.spawn?.parentThreadId ?? meta?.parentThreadId,
     agentNickname: row.agentNickname ?? source.spawn?.agentNickname,
     agentRole: row.agentRole ?? source.spawn?.agentRole,
