@@ -1,3 +1,5 @@
+import { ThreadkeeperError } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
 import type { NameIndex } from '../../rollout/name-index.js';
 import type { RolloutCatalog } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
@@ -70,6 +72,21 @@ export class LocalHome {
     } catch (error) {
       if (error instanceof StateDbLost) this.#lose(rows.db, error);
       throw error;
+    }
+  }
+
+  /**
+   * As writeRows, for the row of a change whose truth is in the files. Codex's row must be written; ours is an index,
+   * and one that cannot be written now is brought in line before a later list.
+   */
+  async keepRow<T>(threadId: ThreadId, change: (rows: ThreadRows) => T): Promise<T | undefined> {
+    if (!this.indexesFiles) return await this.writeRows(change);
+    try {
+      return await this.writeRows(change);
+    } catch (error) {
+      if (!(error instanceof ThreadkeeperError) && !(error instanceof StateDbLost)) throw error;
+      this.warn(`thread ${threadId}: its row is out of date for now (${error.message})`);
+      return undefined;
     }
   }
 

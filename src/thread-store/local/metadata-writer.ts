@@ -185,9 +185,9 @@ export class MetadataWriter {
   }
 
   /** Writes the row; returns how to put back what it held. */
-  async #writeRow(threadId: string, { changes, newRow }: Plan): Promise<(() => Promise<unknown>) | undefined> {
+  async #writeRow(threadId: ThreadId, { changes, newRow }: Plan): Promise<(() => Promise<unknown>) | undefined> {
     if (!newRow && Object.keys(changes).length === 0) return undefined;
-    const before = await this.#local.writeRows((rows) => {
+    const before = await this.#local.keepRow(threadId, (rows) => {
       const updated = rows.update(threadId, changes);
       if (updated !== undefined) return { isNew: false, values: updated };
       if (!newRow) throw conflict('the thread left the state DB meanwhile', 'Call again.');

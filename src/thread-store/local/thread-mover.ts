@@ -73,7 +73,9 @@ export class ThreadMover {
       const move = moveRollouts(home, files, (file) => target(home, file));
       try {
         const changes = afterMove(move.currentPath);
-        await this.#local.writeRows((rows) => rows.update(threadId, { rollout_path: move.currentPath, ...changes }));
+        await this.#local.keepRow(threadId, (rows) =>
+          rows.update(threadId, { rollout_path: move.currentPath, ...changes }),
+        );
       } catch (error) {
         move.undo();
         utimesSync(thread.file.path, atime, mtime);
