@@ -135,4 +135,12 @@ describe('threadkeeper backfill', () => {
     withCodexs.stateDb();
     expect((await threadkeeper(withCodexs, 'backfill')).stdout).toContain('nothing to fill');
   });
+
+  it('shows a bar in a terminal', async () => {
+    const home = new TestHome();
+    for (let n = 0; n < 3; n += 1) home.rollout();
+    const command = `${process.execPath} ${MAIN} backfill --home ${home.root}`;
+    const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null']);
+    expect(stdout).toMatch(/\[#{30}\] 3 of 3 threads/);
+  });
 });

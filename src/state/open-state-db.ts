@@ -22,6 +22,7 @@ export interface StateDbConfig {
 }
 
 export const OWN_STATE_DB = 'threadkeeper.sqlite';
+const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
 
 /**
  * Opens the state DB of a SQLite home: Codex's if there is one, else ours. Codex's is used when its columns can be and
@@ -98,6 +99,17 @@ function prepareOwn(file: string): { isUnusable: boolean; problem: string | unde
 
 function migrated(file: string): { isUnusable: boolean; problem: string | undefined } {
   const isNew = !existsSync(file);
+  try {
+    return openAndMigrate(file, isNew);
+  } catch (error) {
+    if (isNew) for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+    const code = error instanceof Database.SqliteError ? error.code : '';
+    if (code.startsWith('SQLITE_IOERR_SHM')) return { isUnusable: true, problem: NO_SHARED_MEMORY };
+    throw error;
+  }
+}
+
+function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; problem: string | undefined } {
   if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
   const db = new Database(file, { timeout: 5000 });
   try {
@@ -106,7 +118,7 @@ function migrated(file: string): { isUnusable: boolean; problem: string | undefi
     if (db.pragma('journal_mode = WAL', { simple: true }) !== 'wal') {
       db.close();
       if (isNew) rmSync(file, { force: true });
-      return { isUnusable: true, problem: `${OWN_STATE_DB}: this file system has no shared memory for it (WAL)` };
+      return { isUnusable: true, problem: NO_SHARED_MEMORY };
     }
     const version = migrateOwnSchema(db);
     const isNewer = version > OWN_SCHEMA_VERSION;

@@ -1,4 +1,13 @@
-import { appendFileSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -244,5 +253,25 @@ describe('several servers at once on a home without a DB', () => {
       await server.stop();
     }
     expect(ownRows(home)).toHaveLength(400);
+  });
+});
+
+describe('our own DB held by another program', () => {
+  it('leaves right answers, from the files where need be', async () => {
+    const home = new TestHome();
+    home.rollout();
+    await (await open(home.root, { ownStateDb: 'create' })).close();
+    const holder = new Database(path.join(home.root, 'threadkeeper.sqlite'));
+    holder.exec('BEGIN IMMEDIATE');
+    onTestFinished(() => {
+      holder.close();
+    });
+    const { manager } = await open(home.root, { ownStateDb: 'create', backfillWaitMs: 500 });
+    const later = home.rollout({ turns: [['later', 'a']] });
+    const { total } = await manager.listThreads(ALL);
+    expect(total).toBe(2);
+    expect((await manager.updateThreadMetadata(later.id, { name: 'Held' })).thread.name).toBe('Held');
+    holder.exec('ROLLBACK');
+    expect(existsSync(path.join(home.root, 'session_index.jsonl'))).toBe(true);
   });
 });

@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { errorOf } from './support/error-of.js';
-import { open } from './support/local-store.js';
-import { addRow, TestHome } from './support/test-home.js';
+import { errorOf } from '../support/error-of.js';
+import { open } from '../support/local-store.js';
+import { addRow, TestHome } from '../support/test-home.js';
 
 const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 100 } as const;
 
@@ -78,25 +77,5 @@ describe('a disk that is full', () => {
     expect(await manager.readThread(id)).toMatchObject({ name: 'Before', git: { branch: undefined } });
     expect((await manager.updateThreadMetadata(id, { gitInfo: { branch: 'ok' } })).thread.git.branch).toBe('ok');
     expect(readFileSync(small, 'utf8').trimEnd().split('\n').at(-1)).toContain('"branch":"ok"');
-  });
-});
-
-describe('our own DB held by another program', () => {
-  it('leaves right answers, from the files where need be', async () => {
-    const home = new TestHome();
-    home.rollout();
-    await (await open(home.root, { ownStateDb: 'create' })).close();
-    const holder = new Database(path.join(home.root, 'threadkeeper.sqlite'));
-    holder.exec('BEGIN IMMEDIATE');
-    onTestFinished(() => {
-      holder.close();
-    });
-    const { manager } = await open(home.root, { ownStateDb: 'create', backfillWaitMs: 500 });
-    const later = home.rollout({ turns: [['later', 'a']] });
-    const { total } = await manager.listThreads(ALL);
-    expect(total).toBe(2);
-    expect((await manager.updateThreadMetadata(later.id, { name: 'Held' })).thread.name).toBe('Held');
-    holder.exec('ROLLBACK');
-    expect(existsSync(path.join(home.root, 'session_index.jsonl'))).toBe(true);
   });
 });
