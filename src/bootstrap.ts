@@ -5,6 +5,7 @@ import { parse as parseToml } from 'smol-toml';
 import { RolloutAgentGraph } from './agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
 import type { HomeOptions } from './cli.js';
+import { OwnDb } from './own-db.js';
 import { systemErrorCode } from './protocol/errors.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
@@ -12,7 +13,7 @@ import { openOwnStateDb, openStateDb, type StateDbConfig, type StateDbOpening } 
 import type { StateDb } from './state/state-db.js';
 import { StateDbSlot } from './state/state-db-slot.js';
 import { adopt } from './thread-store/local/adoption.js';
-import { Backfill, type BackfillSummary } from './thread-store/local/backfill.js';
+import type { BackfillSummary } from './thread-store/local/backfill.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
 import { ThreadManager } from './threads/thread-manager.js';
 
@@ -49,19 +50,16 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
   const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
   const opening = await openingOf(options, config);
   if (opening.problem !== undefined) warn(announcement(opening));
-  const { stateDb } = opening;
-  const backfill = stateDb?.owner === 'threadkeeper' ? new Backfill(library, stateDb, progressOf(options)) : undefined;
+  const ownDb = new OwnDb(library, slot, config, options, warn);
   let backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
-  if (stateDb && backfill) {
-    backfilled = fill(backfill, stateDb, slot, warn);
-    await Promise.race([
-      backfilled,
-      sleep(options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS, undefined, { ref: false }),
-    ]);
+  if (opening.stateDb?.owner === 'codex') {
+    await giveToCodex(opening.stateDb, library, config, warn);
+    slot.fill(opening.stateDb);
+  } else if (opening.stateDb) {
+    backfilled = ownDb.fill(opening.stateDb);
+    const wait = opening.isRemade ? 0 : (options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS);
+    await Promise.race([backfilled, sleep(wait, undefined, { ref: false })]);
     if (!slot.current) warn('serving from the rollout files until the state DB is filled');
-  } else if (stateDb) {
-    await giveToCodex(stateDb, library, config, warn);
-    slot.fill(stateDb);
   }
   const graph = new SqliteAgentGraph(slot, new RolloutAgentGraph(library));
   const store = new LocalThreadStore({ library, slot, readOnly: options.readOnly, warn });
@@ -74,9 +72,8 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
     backfilled,
     async close() {
       await manager.close();
-      backfill?.stop();
-      await backfilled;
-      stateDb?.close();
+      await ownDb.close();
+      opening.stateDb?.close();
     },
   };
 }
@@ -87,33 +84,6 @@ async function openingOf({ useStateDb }: BootstrapOptions, config: StateDbConfig
 
 function announcement({ stateDb, problem }: StateDbOpening): string {
   return stateDb ? (problem ?? '') : `serving from the rollout files, without the state DB: ${problem}`;
-}
-
-function progressOf({ onBackfillProgress }: BootstrapOptions): ConstructorParameters<typeof Backfill>[2] {
-  return onBackfillProgress ? { onProgress: onBackfillProgress } : {};
-}
-
-/** Hands the handle out when the DB is complete; a DB that cannot be filled is not handed out. */
-async function fill(
-  backfill: Backfill,
-  stateDb: StateDb,
-  slot: StateDbSlot,
-  warn: Warn,
-): Promise<BackfillSummary | undefined> {
-  try {
-    const summary = await backfill.run();
-    if (!summary) return undefined;
-    slot.fill(stateDb);
-    const { unreadable } = summary;
-    const named = `${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
-    if (unreadable.length > 0) warn(`${unreadable.length} rollouts could not be indexed: ${named}`);
-    return summary;
-  } catch (error) {
-    warn(
-      `serving from the rollout files: the state DB cannot be filled (${error instanceof Error ? error.message : error})`,
-    );
-    return undefined;
-  }
 }
 
 /** Codex has a DB: what it lacks and we know goes there, and ours is not used any more. */

@@ -62,6 +62,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
       }
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
+      if (rows) this.#slot.lose(rows.db);
     }
     return walk(edgesByParent(await this.#rollouts.edges()));
   }

@@ -9,6 +9,8 @@ export interface StateDbOpening {
   readonly stateDb: StateDb | undefined;
   /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
   readonly problem: string | undefined;
+  /** True when ours was damaged, and is a new one now. */
+  readonly isRemade?: boolean | undefined;
 }
 
 export interface StateDbConfig {
@@ -64,19 +66,23 @@ export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpen
   const exists = existsSync(file);
   const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
   if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
-  let problem: string | undefined;
-  if (mayCreate) {
-    const prepared = prepareOwn(file);
-    if (prepared.isUnusable) return { stateDb: undefined, problem: prepared.problem };
-    problem = prepared.problem;
-  }
-  const readOnly = config.readOnly || problem !== undefined;
+  const prepared: Prepared = mayCreate ? prepareOwn(file) : { isUnusable: false, problem: undefined };
+  const { problem, isRemade } = prepared;
+  if (prepared.isUnusable) return { stateDb: undefined, problem };
+  const readOnly = config.readOnly || (problem !== undefined && !isRemade);
   const opening = await usable(file, () => new StateDb(file, { owner: 'threadkeeper', readOnly, busyTimeoutMs }));
-  return { ...opening, problem: opening.problem ?? problem };
+  return { ...opening, problem: opening.problem ?? problem, isRemade };
+}
+
+interface Prepared {
+  readonly isUnusable: boolean;
+  readonly problem: string | undefined;
+  readonly isRemade?: boolean;
 }
 
 /** Makes and migrates our file; a damaged one is moved aside first. A file of a newer version is left as it is. */
-function prepareOwn(file: string): { isUnusable: boolean; problem: string | undefined } {
+function prepareOwn(file: string): Prepared {
+  const found = statSync(file, { throwIfNoEntry: false })?.ino;
   try {
     return migrated(file);
   } catch (error) {
@@ -87,8 +93,15 @@ function prepareOwn(file: string): { isUnusable: boolean; problem: string | unde
   }
   try {
     const aside = `${file}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
-    for (const suffix of ['', '-wal', '-shm']) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
-    return migrated(file);
+    // Another process may have made it anew already.
+    const isStillThere = statSync(file, { throwIfNoEntry: false })?.ino === found;
+    for (const suffix of isStillThere ? ['', '-wal', '-shm'] : []) {
+      if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+    }
+    const made = migrated(file);
+    if (made.isUnusable) return made;
+    const problem = `${OWN_STATE_DB} was damaged and moved to ${path.basename(aside)}; it is being made anew`;
+    return { isUnusable: false, problem, isRemade: true };
   } catch (error) {
     return {
       isUnusable: true,
@@ -102,10 +115,10 @@ function migrated(file: string): { isUnusable: boolean; problem: string | undefi
   try {
     return openAndMigrate(file, isNew);
   } catch (error) {
-    if (isNew) for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
     const code = error instanceof Database.SqliteError ? error.code : '';
-    if (code.startsWith('SQLITE_IOERR_SHM')) return { isUnusable: true, problem: NO_SHARED_MEMORY };
-    throw error;
+    if (!code.startsWith('SQLITE_IOERR_SHM')) throw error;
+    if (isNew) for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+    return { isUnusable: true, problem: NO_SHARED_MEMORY };
   }
 }
 

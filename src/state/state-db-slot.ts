@@ -19,8 +19,13 @@ export class StateDbSlot {
     this.#current = stateDb;
   }
 
+  /** Called with a handle that was given up, once for each. */
+  onLost: ((stateDb: StateDb) => void) | undefined;
+
   /** Gives the handle up for good; does nothing when another one has taken its place. */
   lose(stateDb: StateDb): void {
-    if (this.#current === stateDb) this.#current = undefined;
+    if (this.#current !== stateDb) return;
+    this.#current = undefined;
+    this.onLost?.(stateDb);
   }
 }

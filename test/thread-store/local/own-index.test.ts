@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -234,6 +235,42 @@ describe('when Codex’s DB comes', () => {
     expect(slot.current).toBeUndefined();
     expect(warnings.join()).toContain('state_5.sqlite');
     expect((await manager.listThreads(ALL)).total).toBe(1);
+  });
+});
+
+describe('our DB when it is lost while the server runs', () => {
+  it.each([
+    ['removed', (file: string) => rmSync(file)],
+    [
+      'replaced by garbage',
+      (file: string) => {
+        rmSync(file);
+        writeFileSync(file, 'garbage '.repeat(1000));
+      },
+    ],
+    ['damaged', (file: string) => writeFileSync(file, readFileSync(file).fill(0xaa))],
+  ])('and %s is made anew, the files serving meanwhile', async (_, breakIt) => {
+    const home = new TestHome();
+    for (let n = 0; n < 20; n += 1) home.rollout({ turns: [[`q${n}`, 'a']] });
+    const { manager, slot } = await openOwn(home);
+    const before = slot.current;
+    const db = new Database(path.join(home.root, OWN_STATE_DB));
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.close();
+    breakIt(path.join(home.root, OWN_STATE_DB));
+    for (let look = 0; look < 40 && (slot.current === undefined || slot.current === before); look += 1) {
+      home.rollout();
+      const { total } = await manager.listThreads(ALL);
+      expect(total).toBeGreaterThanOrEqual(20);
+      await sleep(100);
+    }
+    expect(slot.current).not.toBe(before);
+    expect(slot.current?.owner).toBe('threadkeeper');
+    await sleep(LOOK_MS);
+    const files = readdirSync(path.join(home.root, 'sessions'), { recursive: true }).filter((name) =>
+      String(name).endsWith('.jsonl'),
+    );
+    expect((await manager.listThreads(ALL)).total).toBe(files.length);
   });
 });
 

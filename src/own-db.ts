@@ -1,0 +1,75 @@
+import type { BootstrapOptions, Warn } from './bootstrap.js';
+import type { RolloutLibrary } from './rollout/rollout-library.js';
+import { openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
+import type { StateDb } from './state/state-db.js';
+import type { StateDbSlot } from './state/state-db-slot.js';
+import { Backfill, type BackfillSummary } from './thread-store/local/backfill.js';
+
+/**
+ * Our own state DB while the program runs: it is handed out when it is filled, and when it is lost (damaged, removed,
+ * replaced) made anew, files serving meanwhile.
+ */
+export class OwnDb {
+  #backfill: Backfill | undefined;
+  #filling: Promise<unknown> = Promise.resolve();
+  /** Those made here; the first one belongs to whoever opened it. */
+  readonly #remade: StateDb[] = [];
+  #isClosed = false;
+
+  constructor(
+    private readonly library: RolloutLibrary,
+    private readonly slot: StateDbSlot,
+    private readonly config: StateDbConfig,
+    private readonly options: Pick<BootstrapOptions, 'onBackfillProgress'>,
+    private readonly warn: Warn,
+  ) {
+    slot.onLost = (lost) => {
+      if (lost.owner === 'threadkeeper' && config.own === 'create') this.#filling = this.#remake(lost);
+    };
+  }
+
+  /** Fills a DB and hands it out; one that cannot be filled is not handed out. Undefined when it was stopped before. */
+  fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
+    const filling = this.#fill(stateDb);
+    this.#filling = filling;
+    return filling;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#backfill?.stop();
+    await this.#filling;
+    for (const stateDb of this.#remade) stateDb.close();
+  }
+
+  async #fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
+    const { onBackfillProgress } = this.options;
+    this.#backfill = new Backfill(this.library, stateDb, onBackfillProgress ? { onProgress: onBackfillProgress } : {});
+    try {
+      const summary = await this.#backfill.run();
+      if (!summary) return undefined;
+      this.slot.fill(stateDb);
+      const { unreadable } = summary;
+      const named = `${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
+      if (unreadable.length > 0) this.warn(`${unreadable.length} rollouts could not be indexed: ${named}`);
+      return summary;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : error;
+      this.warn(`serving from the rollout files: the state DB cannot be filled (${reason})`);
+      return undefined;
+    }
+  }
+
+  async #remake(lost: StateDb): Promise<void> {
+    if (this.#isClosed) return;
+    const { stateDb, problem } = await openOwnStateDb(this.config);
+    if (problem !== undefined) this.warn(problem);
+    if (!stateDb || this.#isClosed) {
+      stateDb?.close();
+      return;
+    }
+    this.#remade.push(stateDb);
+    await this.#fill(stateDb);
+    if (this.slot.current === stateDb) this.warn(`the state DB is back (${lost.file})`);
+  }
+}
