@@ -143,13 +143,13 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
       };
     case 'show': {
       const [thread, ...others] = parsed.positionals;
-      if (thread === undefined || others.length > 0)
-        throw new UsageError('show takes one thread: its id or its exact name');
+      if (!thread || others.length > 0) throw new UsageError('show takes one thread: its id or its exact name');
       return { kind: name, options, json, thread, turns: count(values, 'turns', 5) };
     }
     case 'doctor':
       return { kind: name, options, json, installationId: text(values, 'installation-id') };
     default:
+      if (options.readOnly) throw new UsageError('backfill writes; it cannot be --read-only');
       return { kind: name, options, json };
   }
 }

@@ -1,5 +1,6 @@
 import type { BootstrapOptions, Warn } from './bootstrap.js';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
+import { backfillProgress } from './state/backfill-lease.js';
 import { openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
 import type { StateDb } from './state/state-db.js';
 import type { StateDbSlot } from './state/state-db-slot.js';
@@ -43,6 +44,12 @@ export class OwnDb {
   }
 
   async #fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
+    if (stateDb.readOnly) {
+      // Only looked at: it is of use when it is complete already.
+      const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
+      if (isComplete) this.slot.fill(stateDb);
+      return undefined;
+    }
     const { onBackfillProgress } = this.options;
     this.#backfill = new Backfill(this.library, stateDb, onBackfillProgress ? { onProgress: onBackfillProgress } : {});
     try {

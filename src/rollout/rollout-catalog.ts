@@ -12,6 +12,7 @@ export interface RolloutFile extends RolloutFileName {
 }
 
 interface Folder {
+  readonly ino: number;
   readonly mtimeMs: number;
   readonly scannedAt: number;
   readonly files: readonly RolloutFile[];
@@ -86,9 +87,9 @@ export class RolloutCatalog {
     return this.#byThread.keys();
   }
 
-  /** The folders that the last look found. */
-  folders(): Iterable<string> {
-    return this.#folders.keys();
+  /** The folders that the last look found, with their inodes: one can be made again at the same path. */
+  folders(): Map<string, number> {
+    return new Map([...this.#folders].map(([folder, { ino }]) => [folder, ino]));
   }
 
   get threadCount(): number {
@@ -113,14 +114,15 @@ export class RolloutCatalog {
 
   #list(folder: string): Folder | undefined {
     try {
-      const { mtimeMs } = statSync(folder);
+      const { ino, mtimeMs } = statSync(folder);
       const known = this.#folders.get(folder);
-      if (known?.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > SETTLED_MS) return known;
+      const isSame = known?.ino === ino && known.mtimeMs === mtimeMs;
+      if (isSame && known.scannedAt - mtimeMs > SETTLED_MS) return known;
       const scannedAt = Date.now();
       const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
       const listing = { files: [] as RolloutFile[], folders: [] as string[], passedOver: [] as string[] };
       for (const entry of readdirSync(folder, { withFileTypes: true })) this.#sort(entry, folder, isArchived, listing);
-      return { mtimeMs, scannedAt, ...listing };
+      return { ino, mtimeMs, scannedAt, ...listing };
     } catch (error) {
       if (systemErrorCode(error) !== 'ENOENT') this.#unreadable.push(path.relative(this.#home.root, folder));
       return undefined;

@@ -1,25 +1,34 @@
 import { type FSWatcher, watch } from 'node:fs';
 import path from 'node:path';
 
+interface Watch {
+  readonly ino: number;
+  readonly watcher: FSWatcher;
+}
+
 /**
  * Says which files of some folders have been written to, without looking at every file: one OS watch a folder. Where
  * the OS cannot watch (a network file system, too many watches) it says so, and the caller has to look.
  */
 export class RolloutWatcher {
-  readonly #watches = new Map<string, FSWatcher>();
+  readonly #watches = new Map<string, Watch>();
   readonly #unwatched = new Set<string>();
   #dirty = new Set<string>();
 
-  /** Watches exactly these folders. A folder that is new here is dirty as a whole: it may have changed before. */
-  follow(folders: Iterable<string>): void {
-    const wanted = new Set(folders);
-    for (const [folder, watcher] of this.#watches) {
-      if (wanted.has(folder)) continue;
+  /**
+   * Watches exactly these folders, given with their inodes. One that is new here, or was made again, is dirty as a
+   * whole: it may have changed before.
+   */
+  follow(folders: ReadonlyMap<string, number>): void {
+    for (const [folder, { ino, watcher }] of this.#watches) {
+      if (folders.get(folder) === ino) continue;
       watcher.close();
       this.#watches.delete(folder);
     }
-    for (const folder of this.#unwatched) if (!wanted.has(folder)) this.#unwatched.delete(folder);
-    for (const folder of wanted) if (!this.#watches.has(folder) && !this.#unwatched.has(folder)) this.#watch(folder);
+    for (const folder of this.#unwatched) if (!folders.has(folder)) this.#unwatched.delete(folder);
+    for (const [folder, ino] of folders) {
+      if (!this.#watches.has(folder) && !this.#unwatched.has(folder)) this.#watch(folder, ino);
+    }
   }
 
   /** The paths written to since the last call: files, or folders of which nothing more is known. */
@@ -29,25 +38,30 @@ export class RolloutWatcher {
     return dirty;
   }
 
-  close(): void {
-    this.follow([]);
+  /** What was taken could not be dealt with: the next call gives it again. */
+  giveBack(dirty: ReadonlySet<string>): void {
+    for (const file of dirty) this.#dirty.add(file);
   }
 
-  #watch(folder: string): void {
+  close(): void {
+    this.follow(new Map());
+  }
+
+  #watch(folder: string, ino: number): void {
     this.#dirty.add(folder);
     try {
       const watcher = watch(folder, { persistent: false }, (_, name) => {
         this.#dirty.add(name === null ? folder : path.join(folder, name));
       });
       watcher.on('error', () => this.#giveUp(folder));
-      this.#watches.set(folder, watcher);
+      this.#watches.set(folder, { ino, watcher });
     } catch {
       this.#unwatched.add(folder);
     }
   }
 
   #giveUp(folder: string): void {
-    this.#watches.get(folder)?.close();
+    this.#watches.get(folder)?.watcher.close();
     this.#watches.delete(folder);
     this.#unwatched.add(folder);
     this.#dirty.add(folder);

@@ -87,7 +87,7 @@ function prepareOwn(file: string): Prepared {
     return migrated(file);
   } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : '';
-    if (!/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
+    if (!/^SQLITE_(CORRUPT|NOTADB|ERROR$)/.test(code)) {
       return { isUnusable: true, problem: `${OWN_STATE_DB}: ${sqliteMessage(error)}` };
     }
   }
@@ -124,7 +124,7 @@ function migrated(file: string): { isUnusable: boolean; problem: string | undefi
 
 function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; problem: string | undefined } {
   if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
-  const db = new Database(file, { timeout: 5000 });
+  const db = new Database(file, { timeout: 1000 });
   try {
     if (!isNew && db.pragma('quick_check(1)', { simple: true }) !== 'ok')
       throw new Database.SqliteError('damaged', 'SQLITE_CORRUPT');

@@ -1,4 +1,4 @@
-import type Database from 'better-sqlite3';
+import Database from 'better-sqlite3';
 
 /** What `user_version` says when all migrations have run. */
 export const OWN_SCHEMA_VERSION = 1;
@@ -81,6 +81,11 @@ export function migrateOwnSchema(db: Database.Database): number {
     db.exec(MIGRATIONS[from] ?? '');
     db.pragma(`user_version = ${from + 1}`);
   });
+  if (version() < 0) throw new Database.SqliteError('a negative schema version', 'SQLITE_CORRUPT');
   while (version() < OWN_SCHEMA_VERSION) step.immediate(version());
+  // What a program could have done to the tables since: one that is missing shows here.
+  db.prepare('SELECT id, rollout_size FROM threads LIMIT 1').get();
+  db.prepare('SELECT child_thread_id FROM thread_spawn_edges LIMIT 1').get();
+  db.prepare('SELECT lease_owner FROM backfill_state LIMIT 1').get();
   return version();
 }

@@ -57,9 +57,17 @@ export class SpawnEdgeRows {
     );
   }
 
-  insertIfAbsent(edge: SpawnEdgeRow): void {
-    const sql = 'INSERT OR IGNORE INTO thread_spawn_edges (parent_thread_id, child_thread_id, status) VALUES (?, ?, ?)';
-    this.#db.run(sql, edge.parentThreadId, edge.childThreadId, edge.status);
+  /** The one parent of a child, or none. An edge that is there keeps its status. */
+  setParent(childThreadId: string, parentThreadId: string | undefined): void {
+    this.#db.run(
+      'DELETE FROM thread_spawn_edges WHERE child_thread_id = ? AND parent_thread_id IS NOT ?',
+      childThreadId,
+      parentThreadId ?? null,
+    );
+    if (parentThreadId === undefined) return;
+    const sql =
+      "INSERT OR IGNORE INTO thread_spawn_edges (parent_thread_id, child_thread_id, status) VALUES (?, ?, 'open')";
+    this.#db.run(sql, parentThreadId, childThreadId);
   }
 
   setStatus(childThreadId: string, status: string): void {

@@ -158,7 +158,8 @@ export class StateDb {
         return action();
       } catch (error) {
         const code = error instanceof Database.SqliteError ? error.code : '';
-        if (DAMAGED.test(code)) throw new StateDbLost(sqliteMessage(error), { cause: error });
+        const isGone = code === 'SQLITE_ERROR' && /no such (table|column)/.test(sqliteMessage(error));
+        if (DAMAGED.test(code) || isGone) throw new StateDbLost(sqliteMessage(error), { cause: error });
         if (code.startsWith('SQLITE_FULL')) {
           throw new ThreadkeeperError(
             'resource_exhausted',

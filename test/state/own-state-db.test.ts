@@ -87,6 +87,19 @@ describe('our own state DB', () => {
     expect(readdirSync(home.root).some((name) => name.startsWith(`${OWN_STATE_DB}.damaged-`))).toBe(true);
   });
 
+  it.each(['PRAGMA user_version = -5', 'PRAGMA user_version = 0', 'DROP TABLE threads', 'DROP TABLE backfill_state'])(
+    'that someone changed (%s) is made anew',
+    async (change) => {
+      const home = new TestHome();
+      (await opening(home)).stateDb?.close();
+      const db = raw(home);
+      db.exec(change);
+      db.close();
+      const { stateDb, isRemade } = await opening(home);
+      expect([stateDb?.owner, isRemade]).toEqual(['threadkeeper', true]);
+    },
+  );
+
   it('is not made in a folder that cannot be written, and that is told', async () => {
     const home = new TestHome();
     chmodSync(home.root, 0o555);

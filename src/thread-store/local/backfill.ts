@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
-import { BackfillLease, LEASE_MS } from '../../state/backfill-lease.js';
+import { BackfillLease, backfillProgress, LEASE_MS } from '../../state/backfill-lease.js';
 import type { StateDb } from '../../state/state-db.js';
 import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
 
@@ -43,7 +44,7 @@ export class Backfill {
   constructor(library: RolloutLibrary, db: StateDb, options: BackfillOptions = {}) {
     this.#library = library;
     this.#db = db;
-    this.#lease = new BackfillLease(db, `${process.pid}-${randomUUID()}`);
+    this.#lease = new BackfillLease(db, { host: os.hostname(), pid: process.pid, run: randomUUID() });
     this.#indexer = new RolloutIndexer(library);
     this.#options = options;
   }
@@ -52,9 +53,9 @@ export class Backfill {
   async run(): Promise<BackfillSummary | undefined> {
     while (!this.#isStopped) {
       try {
-        if ((await this.#db.read(() => this.#lease.progress())).isComplete) return this.#summary();
+        if ((await this.#db.read(() => backfillProgress(this.#db))).isComplete) return this.#summary();
         if (!this.#db.readOnly && (await this.#db.write(() => this.#lease.take()))) await this.#work();
-        else await sleep(POLL_MS, undefined, { ref: false });
+        else await sleep(POLL_MS);
       } catch (error) {
         // Another process has the lease, or the DB for a moment: that is what waiting is for.
         const isPassing =
@@ -81,7 +82,7 @@ export class Backfill {
     }, LEASE_MS / 4);
     renewal.unref();
     try {
-      const { watermark } = await this.#db.read(() => this.#lease.progress());
+      const { watermark } = await this.#db.read(() => backfillProgress(this.#db));
       this.#library.catalog.refresh();
       const ids = [...this.#library.catalog.threadIds()].sort();
       const first = ids.findIndex((id) => id > watermark);

@@ -50,6 +50,11 @@ export class LocalHome {
     return this.slot.current?.owner === 'threadkeeper';
   }
 
+  /** False for an index of ours that may only be read: its rows can lag behind the files. */
+  get keepsRowsTrue(): boolean {
+    return !this.indexesFiles || this.slot.current?.readOnly === false;
+  }
+
   /** Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on. */
   async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
     const { rows } = this;

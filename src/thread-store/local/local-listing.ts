@@ -62,6 +62,15 @@ export class LocalListing {
 
   async list(params: ListThreadsParams): Promise<ThreadPage> {
     validateListParams(params);
+    for (;;) {
+      const db = this.#local.slot.current;
+      const page = await this.#list(params);
+      // Rows and files were of two minds when the handle came or went meanwhile.
+      if (this.#local.slot.current === db) return page;
+    }
+  }
+
+  async #list(params: ListThreadsParams): Promise<ThreadPage> {
     const after = decodeListCursor(params);
     const reconciled = await this.#reconcile();
     const { threads: loose, unreadable } = await this.#loose(reconciled, params.filter.gitBranch !== undefined);
@@ -169,7 +178,7 @@ export class LocalListing {
     const isSameFiles = known?.key.startsWith(`${catalog.generation} `);
     if (known && isSameDb && isSameFiles && now - known.at < LOOK_MS) return known.value;
     const key = `${catalog.generation} ${this.#rowsVersion()}`;
-    if (known?.key === key && isSameDb) {
+    if (known?.key === key && isSameDb && this.#local.keepsRowsTrue) {
       known.at = now;
       return known.value;
     }
@@ -181,6 +190,7 @@ export class LocalListing {
   #compare(rows: ThreadRows): Reconciliation {
     const { catalog, home } = this.#local;
     const paths = rows.paths();
+    const stale = this.#staleRows(rows);
     const loose: { file: RolloutFile; row: ThreadRow | undefined }[] = [];
     const unusableRows: string[] = [];
     let missingFiles = 0;
@@ -199,18 +209,32 @@ export class LocalListing {
       const local = home.localPath(stored);
       const isThere = files.some((file) => file.isArchived === isArchived && isSameRollout(file.path, local));
       // A file that is not named after its thread is found by the row alone.
-      if (isThere || (files.length === 0 && local !== undefined && isFileInside(home, local))) continue;
+      const isNamedOtherwise = files.length === 0 && local !== undefined && isFileInside(home, local);
+      if (!stale.has(id) && (isThere || isNamedOtherwise)) continue;
       unusableRows.push(id);
       const [file] = files;
-      if (file) loose.push({ file, row: rows.get(id) });
+      if (file) loose.push({ file, row: stale.has(id) ? undefined : rows.get(id) });
       else if (local === undefined) outsideHome += 1;
       else missingFiles += 1;
     }
+    // A file that is named after another thread has the row of its own.
+    const withRow = new Set([...paths.values()].map(({ path: stored }) => stored));
     for (const id of catalog.threadIds()) {
       const [file] = catalog.filesOf(id);
-      if (file && !paths.has(id)) loose.push({ file, row: undefined });
+      if (file && !paths.has(id) && !withRow.has(file.path)) loose.push({ file, row: undefined });
     }
     return { loose, unusableRows, missingFiles, outsideHome, malformed };
+  }
+
+  /** Rows of an index of ours that may not be brought in line: those whose files have changed since. */
+  #staleRows(rows: ThreadRows): ReadonlySet<string> {
+    const stale = new Set<string>();
+    if (this.#local.keepsRowsTrue) return stale;
+    for (const [id, { path: file, size, modifiedAt }] of rows.indexed()) {
+      const stat = statSync(file, { throwIfNoEntry: false });
+      if (stat?.size !== size || stat.mtimeMs !== modifiedAt) stale.add(id);
+    }
+    return stale;
   }
 
   #allLoose(): Reconciliation {

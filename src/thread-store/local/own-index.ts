@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
@@ -9,6 +9,8 @@ import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
 
 /** A look at the files younger than this is good enough. */
 const LOOK_MS = 500;
+/** Every file is looked at again after this. */
+const WHOLE_LOOK_MS = 30_000;
 const BATCH = 100;
 
 interface Seen {
@@ -27,6 +29,8 @@ export class OwnIndex {
   /** Files that gave no row of their name, as they were then: not to be read again until they change. */
   readonly #passedOver = new Map<string, Seen>();
   #generation = -1;
+  #wholeLookAt = 0;
+  #syncing: Promise<void> | undefined;
 
   constructor(local: LocalHome) {
     this.#local = local;
@@ -35,20 +39,33 @@ export class OwnIndex {
 
   /** Brings the rows in line with the files. Does nothing where the rows are Codex's, or may not be written. */
   async sync(): Promise<void> {
+    // Lists that come at once wait for the same look.
+    this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = undefined;
+    });
+    await this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
     const { rows, catalog, indexesFiles } = this.#local;
     if (!rows || !indexesFiles || rows.db.readOnly) return;
     catalog.refresh(LOOK_MS);
     this.#watcher.follow(catalog.folders());
+    // The OS drops events when too many come at once, and does not say so here.
+    const isWholeLook = Date.now() - this.#wholeLookAt > WHOLE_LOOK_MS;
     const dirty = this.#watcher.takeDirty();
-    if (dirty.size === 0 && this.#generation === catalog.generation) return;
+    if (dirty.size === 0 && this.#generation === catalog.generation && !isWholeLook) return;
     const { generation } = catalog;
     try {
-      await this.#compare(dirty);
+      await this.#compare(dirty, isWholeLook);
       this.#generation = generation;
+      if (isWholeLook) this.#wholeLookAt = Date.now();
     } catch (error) {
-      // What could not be indexed now is listed from its file, and indexed later.
-      if (!(error instanceof ThreadkeeperError)) throw error;
       this.#generation = -1;
+      this.#watcher.giveBack(dirty);
+      // Held by another program, or no room: the next list tries again.
+      if (!(error instanceof ThreadkeeperError)) throw error;
+      this.#local.warn(`the index is behind the files for now (${error.message})`);
     }
   }
 
@@ -56,7 +73,7 @@ export class OwnIndex {
     this.#watcher.close();
   }
 
-  async #compare(dirty: ReadonlySet<string>): Promise<void> {
+  async #compare(dirty: ReadonlySet<string>, isWholeLook: boolean): Promise<void> {
     const { catalog } = this.#local;
     const indexed = await this.#local.readRows((rows) => rows.indexed());
     if (!indexed) return;
@@ -65,7 +82,7 @@ export class OwnIndex {
       const [file] = catalog.filesOf(threadId);
       if (!file) continue;
       const known = indexed.get(threadId);
-      const isDirty = dirty.has(file.path) || dirty.has(path.dirname(file.path));
+      const isDirty = isWholeLook || dirty.has(file.path) || dirty.has(path.dirname(file.path));
       const isMoved = known?.path !== file.path;
       if ((isMoved || isDirty) && !this.#isAsSeen(file, isMoved ? undefined : known)) changed.push(file);
     }
@@ -84,22 +101,42 @@ export class OwnIndex {
   }
 
   #isAsSeen(file: RolloutFile, known: Seen | undefined): boolean {
-    const stat = statSync(file.path, { throwIfNoEntry: false });
-    if (!stat) return true;
+    const stat = statOf(file);
+    if (!stat) return false;
     const seen = known ?? this.#passedOver.get(file.path);
     return seen?.size === stat.size && seen.modifiedAt === stat.mtimeMs;
   }
 
   async #index(files: readonly RolloutFile[]): Promise<void> {
     const indexed: IndexedRollout[] = [];
+    const without: RolloutFile[] = [];
     for (const file of files) {
-      const stat = statSync(file.path, { throwIfNoEntry: false });
+      const stat = statOf(file);
       const found = await this.#indexer.read(file);
       if (found) indexed.push(found);
-      if (found?.threadId === file.threadId) this.#passedOver.delete(file.path);
-      else if (stat) this.#passedOver.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
+      if (found?.threadId === file.threadId) {
+        this.#passedOver.delete(file.path);
+        continue;
+      }
+      without.push(file);
+      if (stat) this.#passedOver.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
     }
     const { rows } = this.#local;
-    if (rows && indexed.length > 0) await this.#local.writeRows(() => this.#indexer.write(rows.db, indexed));
+    if (!rows) return;
+    await this.#local.writeRows((threads) => {
+      // A file that holds its thread no longer takes the row along.
+      for (const file of without)
+        if (threads.get(file.threadId)?.rolloutPath === file.path) threads.delete(file.threadId);
+      this.#indexer.write(rows.db, indexed);
+    });
+  }
+}
+
+/** Undefined for a file that is gone or cannot be looked at. */
+function statOf(file: RolloutFile): Stats | undefined {
+  try {
+    return statSync(file.path);
+  } catch {
+    return undefined;
   }
 }

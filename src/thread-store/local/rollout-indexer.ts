@@ -54,7 +54,7 @@ export class RolloutIndexer {
     const edges = new SpawnEdgeRows(db);
     for (const { row, threadId, parentThreadId } of indexed) {
       rows.replace(row);
-      if (parentThreadId) edges.insertIfAbsent({ parentThreadId, childThreadId: threadId, status: 'open' });
+      edges.setParent(threadId, parentThreadId);
     }
   }
 }

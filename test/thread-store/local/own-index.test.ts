@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -20,7 +22,7 @@ import { OWN_STATE_DB, openStateDb } from '../../../src/state/open-state-db.js';
 import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { open } from '../../support/local-store.js';
 import { OurServer, type ThreadList } from '../../support/mcp-client.js';
-import { addEdge, addRow, event, newId, spawnedBy, TestHome } from '../../support/test-home.js';
+import { addEdge, addRow, event, newId, rolloutText, spawnedBy, TestHome } from '../../support/test-home.js';
 
 const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 100 } as const;
 const LOOK_MS = 600;
@@ -144,7 +146,7 @@ describe('a backfill', () => {
     const home = new TestHome();
     for (let n = 0; n < 5; n += 1) home.rollout();
     const { stateDb, library } = await db(home);
-    const dead = new BackfillLease(stateDb, 'a dead process');
+    const dead = new BackfillLease(stateDb, { host: 'elsewhere', pid: 1, run: 'x' });
     await stateDb.write(() => dead.take());
     const backfill = new Backfill(library, stateDb);
     const running = backfill.run();
@@ -152,6 +154,24 @@ describe('a backfill', () => {
     expect(ownRows(home)).toHaveLength(0);
     await stateDb.write(() => stateDb.run('UPDATE backfill_state SET lease_until_ms = 1'));
     expect(await running).toEqual({ indexed: 5, unreadable: [] });
+  });
+
+  it.each([
+    [
+      'a process of this machine that is no more',
+      `'{"host":"${os.hostname()}","pid":999999999}'`,
+      "strftime('%s') * 1000 + 5000",
+    ],
+    ['a far future', `'elsewhere'`, '9e18'],
+    ['no time at all', `'elsewhere'`, `'soon'`],
+  ])('does not wait for a lease of %s', async (_, owner, until) => {
+    const home = new TestHome();
+    home.rollout();
+    const { stateDb, library } = await db(home);
+    await stateDb.write(() =>
+      stateDb.run(`UPDATE backfill_state SET status = 'running', lease_owner = ${owner}, lease_until_ms = ${until}`),
+    );
+    expect(await new Backfill(library, stateDb).run()).toMatchObject({ indexed: 1 });
   });
 
   it('goes on where a stopped one was', async () => {
@@ -170,7 +190,7 @@ describe('a backfill', () => {
     const home = new TestHome();
     home.rollout();
     const { stateDb } = await db(home);
-    await stateDb.write(() => new BackfillLease(stateDb, 'another').take());
+    await stateDb.write(() => new BackfillLease(stateDb, { host: 'elsewhere', pid: 1, run: 'y' }).take());
     const { manager, slot, warnings, backfilled } = await open(home.root, {
       ownStateDb: 'create',
       backfillWaitMs: 200,
@@ -235,6 +255,125 @@ describe('when Codex’s DB comes', () => {
     expect(slot.current).toBeUndefined();
     expect(warnings.join()).toContain('state_5.sqlite');
     expect((await manager.listThreads(ALL)).total).toBe(1);
+  });
+});
+
+describe('our index says what the files say', () => {
+  /** The list of our index and the list of the files, which must be the same. */
+  async function expectSame(home: TestHome, manager: Awaited<ReturnType<typeof open>>['manager']) {
+    await sleep(LOOK_MS);
+    const files = await open(home.root, { useStateDb: false });
+    const [ours, theirs] = [await manager.listThreads(ALL), await files.manager.listThreads(ALL)];
+    const shape = ({ threads }: typeof ours) =>
+      threads
+        .map(({ thread: { threadId, preview, git, isArchived, updatedAt, source, cwd, title } }) => ({
+          threadId,
+          preview,
+          git,
+          isArchived,
+          updatedAt,
+          source,
+          cwd,
+          title,
+        }))
+        .sort((a, b) => (a.threadId < b.threadId ? -1 : 1));
+    expect(shape(ours)).toEqual(shape(theirs));
+    expect([ours.total, ours.threads.length]).toEqual([theirs.total, theirs.threads.length]);
+  }
+
+  const gitLine = (id: string, branch: string) =>
+    `${JSON.stringify({ timestamp: new Date().toISOString(), type: 'session_meta', payload: { id, cwd: '/home/dev/project', git: { branch } } })}\n`;
+
+  it('when a file stops holding its thread, or holds another one', async () => {
+    const home = new TestHome();
+    const [empty, garbage, other, fine] = [
+      home.rollout(),
+      home.rollout(),
+      home.rollout(),
+      home.rollout({ turns: [['q', 'a']] }),
+    ];
+    const packed = home.rollout({ compressed: true });
+    const { manager } = await openOwn(home);
+    await expectSame(home, manager);
+    writeFileSync(empty.file, '');
+    writeFileSync(garbage.file, 'garbage\n');
+    writeFileSync(packed.file, 'garbage');
+    writeFileSync(other.file, readFileSync(fine.file, 'utf8').replaceAll(fine.id, newId()));
+    await expectSame(home, manager);
+  });
+
+  it('when a folder is made again at the same path', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const { manager } = await openOwn(home);
+    const folder = path.dirname(file);
+    cpSync(folder, `${folder}.new`, { recursive: true, preserveTimestamps: true });
+    renameSync(folder, path.join(home.root, 'aside'));
+    renameSync(`${folder}.new`, folder);
+    await expectSame(home, manager);
+    appendFileSync(file, gitLine(id, 'after'));
+    await expectSame(home, manager);
+    expect((await manager.listThreads(ALL)).threads[0]?.thread.git.branch).toBe('after');
+  });
+
+  it('when a file is named after another thread', async () => {
+    const home = new TestHome();
+    home.rollout({ raw: rolloutText({ id: newId(), at: '2026-11-20T10:00:00.000Z', turns: [['inside', 'a']] }) });
+    const { manager } = await openOwn(home);
+    await expectSame(home, manager);
+  });
+
+  it('when a child gets another parent', async () => {
+    const home = new TestHome();
+    const [one, two] = [home.rollout(), home.rollout()];
+    const child = home.rollout({ meta: spawnedBy(one.id) });
+    const { manager } = await openOwn(home);
+    writeFileSync(child.file, readFileSync(child.file, 'utf8').replaceAll(one.id, two.id));
+    await expectSame(home, manager);
+    const children = (parent: typeof one.id) =>
+      manager.listThreads({ ...ALL, family: { relation: 'childrenOf', threadId: parent } }).then(({ total }) => total);
+    expect([await children(one.id), await children(two.id)]).toEqual([0, 1]);
+  });
+
+  it('when it was held by another program while a file grew', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const { manager } = await openOwn(home);
+    await manager.listThreads(ALL);
+    const holder = new Database(path.join(home.root, OWN_STATE_DB));
+    holder.exec('BEGIN IMMEDIATE');
+    appendFileSync(file, gitLine(id, 'grown'));
+    await sleep(LOOK_MS);
+    await manager.listThreads(ALL);
+    holder.exec('ROLLBACK');
+    holder.close();
+    await expectSame(home, manager);
+    expect((await manager.listThreads(ALL)).threads[0]?.thread.git.branch).toBe('grown');
+  });
+
+  it('when it may only be read and the files have changed since', async () => {
+    const home = new TestHome();
+    const [grown, emptied] = [home.rollout(), home.rollout()];
+    await (await openOwn(home)).close();
+    appendFileSync(grown.file, gitLine(grown.id, 'later'));
+    writeFileSync(emptied.file, '');
+    const { manager, slot } = await open(home.root, { ownStateDb: 'existing', readOnly: true });
+    expect(slot.current?.readOnly).toBe(true);
+    await expectSame(home, manager);
+  });
+
+  it('when its tables are dropped while the server runs, and it is made anew', async () => {
+    const home = new TestHome();
+    home.rollout();
+    const { manager, slot } = await openOwn(home);
+    const before = slot.current;
+    const db = new Database(path.join(home.root, OWN_STATE_DB));
+    db.exec('DROP TABLE threads');
+    db.close();
+    await expectSame(home, manager);
+    for (let look = 0; look < 30 && slot.current === undefined; look += 1) await sleep(100);
+    expect(slot.current).not.toBe(before);
+    await expectSame(home, manager);
   });
 });
 
