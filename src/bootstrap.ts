@@ -14,6 +14,7 @@ import type { StateDb } from './state/state-db.js';
 import { StateDbSlot } from './state/state-db-slot.js';
 import { adopt } from './thread-store/local/adoption.js';
 import type { BackfillSummary } from './thread-store/local/backfill.js';
+import type { Warn } from './thread-store/local/local-home.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
 import { ThreadManager } from './threads/thread-manager.js';
 
@@ -28,9 +29,6 @@ export interface Threadkeeper {
   readonly backfilled: Promise<BackfillSummary | undefined>;
   close(): Promise<void>;
 }
-
-/** Says something to the person who runs the server, on stderr. */
-export type Warn = (message: string) => void;
 
 export interface BootstrapOptions extends HomeOptions {
   /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
@@ -50,7 +48,7 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
   const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
   const opening = await openingOf(options, config);
   if (opening.problem !== undefined) warn(announcement(opening));
-  const ownDb = new OwnDb(library, slot, config, options, warn);
+  const ownDb = new OwnDb(library, slot, config, options.onBackfillProgress, warn);
   let backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
   if (opening.stateDb?.owner === 'codex') {
     await giveToCodex(opening.stateDb, library, config, warn);

@@ -1,10 +1,10 @@
-import type { BootstrapOptions, Warn } from './bootstrap.js';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
 import { backfillProgress } from './state/backfill-lease.js';
 import { openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
 import type { StateDb } from './state/state-db.js';
 import type { StateDbSlot } from './state/state-db-slot.js';
-import { Backfill, type BackfillSummary } from './thread-store/local/backfill.js';
+import { Backfill, type BackfillOptions, type BackfillSummary } from './thread-store/local/backfill.js';
+import type { Warn } from './thread-store/local/local-home.js';
 
 /**
  * Our own state DB while the program runs: it is handed out when it is filled, and when it is lost (damaged, removed,
@@ -21,7 +21,7 @@ export class OwnDb {
     private readonly library: RolloutLibrary,
     private readonly slot: StateDbSlot,
     private readonly config: StateDbConfig,
-    private readonly options: Pick<BootstrapOptions, 'onBackfillProgress'>,
+    private readonly onProgress: BackfillOptions['onProgress'],
     private readonly warn: Warn,
   ) {
     slot.onLost = (lost) => {
@@ -50,8 +50,7 @@ export class OwnDb {
       if (isComplete) this.slot.fill(stateDb);
       return undefined;
     }
-    const { onBackfillProgress } = this.options;
-    this.#backfill = new Backfill(this.library, stateDb, onBackfillProgress ? { onProgress: onBackfillProgress } : {});
+    this.#backfill = new Backfill(this.library, stateDb, { onProgress: this.onProgress });
     try {
       const summary = await this.#backfill.run();
       if (!summary) return undefined;

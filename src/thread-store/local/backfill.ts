@@ -21,7 +21,7 @@ export interface BackfillSummary {
 
 export interface BackfillOptions {
   /** Called after each batch with how many threads are done, of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 class LeaseLost extends Error {}
