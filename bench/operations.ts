@@ -184,20 +184,23 @@ export function operations({ codex, ours, manifest, names }: Servers, calls: num
   }
 
   function gitPatch(name: string, from: readonly SyntheticThread[]): Operation {
+    // Codex keeps what it was asked to resume open for a while; a patch of a thread that is open is another matter.
+    const resumed = new Set(Array.from({ length: calls }, (_, index) => pick(paginated, index).id));
+    const unopened = from.filter(({ id }) => !resumed.has(id));
     return {
       name,
       calls: Math.min(calls, 50),
       async codex(index) {
         const gitInfo = { branch: `codex-${index}` };
         const { thread } = await codex.send<{ thread: { gitInfo: { branch: string } } }>('thread/metadata/update', {
-          threadId: pick(from, index).id,
+          threadId: pick(unopened, index).id,
           gitInfo,
         });
         expect(thread.gitInfo.branch === gitInfo.branch, 'another branch');
       },
       async ours(index) {
         const gitInfo = { branch: `ours-${index}` };
-        const args = { threadId: pick(from, index + 3).id, gitInfo };
+        const args = { threadId: pick(unopened, index + 1).id, gitInfo };
         const { thread } = await ours.call<ThreadReading>('update_thread_metadata', args);
         expect(thread.git?.branch === gitInfo.branch, 'another branch');
       },

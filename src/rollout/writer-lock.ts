@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../protocol/errors.js';
@@ -14,8 +14,10 @@ export interface WriterLock {
 }
 
 const COORDINATION_WAIT_MS = 2000;
-/** Another threadkeeper holds the lock for the moment of a write; Codex for as long as the thread is open. */
+/** Another threadkeeper holds the lock for the moment of a write, Codex for hours: only the former is waited for. */
 const PATIENCE_MS = 250;
+/** The mode of a lock file of ours, by which it is told from Codex's; nobody's umask makes it. */
+const MARK = 0o604;
 const RETRY_MS = 25;
 
 /**
@@ -27,11 +29,11 @@ export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): 
   mkdirSync(home.writerLocks, { recursive: true });
   const file = lockFile(home, threadId);
   const deadline = Date.now() + PATIENCE_MS;
-  let fd = await tryLock(home, file);
+  let fd = await tryLock(home, threadId, file);
   while (fd === undefined) {
     if (Date.now() > deadline) throw hasWriterConflict(threadId);
     await sleep(RETRY_MS);
-    fd = await tryLock(home, file);
+    fd = await tryLock(home, threadId, file);
   }
   const held = fd;
   return {
@@ -46,12 +48,18 @@ export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): 
   };
 }
 
-function tryLock(home: RolloutHome, file: string): Promise<number | undefined> {
+/** The lock, or undefined while another threadkeeper has it. Throws `conflict` when another program does. */
+function tryLock(home: RolloutHome, threadId: ThreadId, file: string): Promise<number | undefined> {
   return withCoordination(home, () => {
     const opened = openLockFile(file);
-    if (flockNow(opened, 'exclusive')) return opened;
+    if (flockNow(opened, 'exclusive')) {
+      fchmodSync(opened, MARK);
+      return opened;
+    }
+    const isOurs = (fstatSync(opened).mode & 0o777) === MARK;
     closeSync(opened);
-    return undefined;
+    if (isOurs) return undefined;
+    throw hasWriterConflict(threadId);
   });
 }
 

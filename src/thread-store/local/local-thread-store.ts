@@ -121,8 +121,7 @@ export class LocalThreadStore implements ThreadStore {
     const thread = await this.#resolver.resolve(threadId);
     if (thread.file.isArchived === isArchived) return false;
     this.#assertWritable();
-    if (!options?.dryRun)
-      return isArchived ? await this.#mover.archive(threadId) : await this.#mover.unarchive(threadId);
+    if (!options?.dryRun) return isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread);
     await this.#mover.assertMovable(thread);
     return true;
   }

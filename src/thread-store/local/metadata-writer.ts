@@ -131,7 +131,10 @@ export class MetadataWriter {
 
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
     const { row } = thread;
-    const needsSummary = fields.gitInfo !== undefined || fields.memoryMode !== undefined || !row;
+    // What differs from the row is news for the rollout too; else the rollout has to be read to know.
+    const isNews = row !== undefined && differsFromRow(fields, row);
+    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
+    const needsSummary = (touchesRollout && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
     const known = row ? gitOfRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
@@ -145,7 +148,11 @@ export class MetadataWriter {
     return {
       changes: onlyDifferent(changes, row),
       newRow: row || !summary ? undefined : { ...rowOfRollout(thread, summary), ...changes },
-      slim: summary && slimChange(summary, git, fields.memoryMode),
+      slim: summary
+        ? slimChange(summary, git, fields.memoryMode)
+        : isNews
+          ? { git, memoryMode: fields.memoryMode }
+          : undefined,
       indexName:
         indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '')
           ? undefined
@@ -207,6 +214,12 @@ function gitOfRow(row: ThreadRow): GitInfo {
 function patchedGit(git: GitInfo, patch: GitPatch): GitInfo {
   const part = (key: keyof GitPatch) => (patch[key] === undefined ? git[key] : (patch[key] ?? undefined));
   return { sha: part('sha'), branch: part('branch'), originUrl: part('originUrl') };
+}
+
+/** True when git or memory mode of the row are to change. */
+function differsFromRow({ gitInfo, memoryMode }: ThreadMetadataPatch, row: ThreadRow): boolean {
+  const isOtherMode = memoryMode !== undefined && memoryMode !== row.memoryMode;
+  return isOtherMode || (gitInfo !== undefined && !isSameGit(patchedGit(gitOfRow(row), gitInfo), gitOfRow(row)));
 }
 
 /** What the rollout does not say yet: a value that it ends with already is not repeated. */

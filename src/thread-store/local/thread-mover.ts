@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { writeFailure } from '../../protocol/errors.js';
-import type { ThreadId } from '../../protocol/ids.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
@@ -25,16 +24,16 @@ export class ThreadMover {
   }
 
   /** Archives: the bytes, the times and the recency stay as they are. False when another process has done it already. */
-  async archive(threadId: ThreadId): Promise<boolean> {
-    return await this.#move(threadId, true, archivedPath, () => ({
+  async archive(found: ResolvedThread): Promise<boolean> {
+    return await this.#move(found, true, archivedPath, () => ({
       archived: 1,
       archived_at: Math.floor(Date.now() / 1000),
     }));
   }
 
   /** Brings back: the current file is modified now, as with Codex, so that both programs sort it alike. */
-  async unarchive(threadId: ThreadId): Promise<boolean> {
-    return await this.#move(threadId, false, activePath, (currentPath) => {
+  async unarchive(found: ResolvedThread): Promise<boolean> {
+    return await this.#move(found, false, activePath, (currentPath) => {
       const now = Date.now();
       utimesSync(currentPath, now / 1000, now / 1000);
       return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
@@ -55,18 +54,19 @@ export class ThreadMover {
   }
 
   async #move(
-    threadId: ThreadId,
+    found: ResolvedThread,
     toArchived: boolean,
     target: (home: RolloutHome, file: RolloutFile) => string,
     afterMove: (currentPath: string) => RowChanges,
   ): Promise<boolean> {
     const { home } = this.#local;
+    const { threadId } = found;
     const lock = await acquireWriterLock(home, threadId).catch((error: unknown) => {
       throw writeFailure('taking the writer lock', error);
     });
     try {
-      // Looked up under the lock: what was found before may have been moved since.
-      const thread = await this.#resolver.resolve(threadId);
+      // What was found before the lock may have been moved since.
+      const thread = existsSync(found.file.path) ? found : await this.#resolver.resolve(threadId);
       if (thread.file.isArchived === toArchived) return false;
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
