@@ -127,7 +127,9 @@ export class LocalListing {
     if (!file) return threadFromRow(row, row, undefined, this.#local.names);
     const meta = await this.#resolver.metaOf(file).catch(() => undefined);
     const thread = threadFromRow(row, file, meta, this.#local.names);
-    return thread.preview === '' ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
+    // What our index took from another file may be gone with that file.
+    const isBorrowed = this.#local.indexesFiles && meta?.historyBase !== undefined;
+    return thread.preview === '' || isBorrowed ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
   }
 
   #rowFilter(rows: ThreadRows, filter: ThreadFilter, excludeIds: readonly string[]): RowFilter {

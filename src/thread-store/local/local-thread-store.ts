@@ -139,7 +139,10 @@ export class LocalThreadStore implements ThreadStore {
   async #stored({ file, meta, row }: ResolvedThread): Promise<StoredThread> {
     if (row && !(this.#local.indexesFiles && isStale(file, row))) {
       const thread = threadFromRow(row, file, meta, this.#local.names);
-      return thread.preview === '' ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
+      const isBorrowed = this.#local.indexesFiles && meta?.historyBase !== undefined;
+      return thread.preview === '' || isBorrowed
+        ? { ...thread, preview: await this.#previews.previewOf(file) }
+        : thread;
     }
     const summary = await this.#local.summaries.full(file);
     const preview = await this.#previews.previewOf(file);

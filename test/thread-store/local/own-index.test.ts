@@ -323,6 +323,18 @@ describe('our index says what the files say', () => {
     await expectSame(home, manager);
   });
 
+  it('when the base of a fork vanishes', async () => {
+    const home = new TestHome();
+    const base = home.rollout({ mode: 'paginated', turns: [['base', 'a']] });
+    const end = readFileSync(base.file).length;
+    const history_base = { thread_id: base.id, end_ordinal_exclusive: 5, end_byte_offset: end };
+    home.rollout({ mode: 'paginated', firstOrdinal: 5, meta: { history_base } });
+    const { manager } = await openOwn(home);
+    await expectSame(home, manager);
+    rmSync(base.file);
+    await expectSame(home, manager);
+  });
+
   it('when a child gets another parent', async () => {
     const home = new TestHome();
     const [one, two] = [home.rollout(), home.rollout()];
