@@ -149,7 +149,9 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
     case 'doctor':
       return { kind: name, options, json, installationId: text(values, 'installation-id') };
     default:
-      if (options.readOnly) throw new UsageError('backfill writes; it cannot be --read-only');
+      if (options.readOnly || !options.useStateDb) {
+        throw new UsageError('backfill writes the state DB: neither --read-only nor --no-state-db goes with it');
+      }
       return { kind: name, options, json };
   }
 }

@@ -71,8 +71,14 @@ async function once(options: BootstrapOptions, action: (parts: Threadkeeper) => 
   }
 }
 
-async function reportBackfill({ backfilled, slot, stateDbProblem }: Threadkeeper, json: boolean): Promise<boolean> {
+async function reportBackfill(
+  { backfilled, slot, stateDbProblem, manager }: Threadkeeper,
+  json: boolean,
+): Promise<boolean> {
   const summary = await backfilled;
+  // A list brings what was filled before in line with the files.
+  const filter = { archived: 'include' } as const;
+  if (slot.current) await manager.listThreads({ filter, sortBy: 'updatedAt', order: 'desc', limit: 1 });
   const isOurs = slot.current?.owner === 'threadkeeper';
   if (json) print(`${JSON.stringify({ stateDb: slot.current?.file, problem: stateDbProblem, ...summary })}\n`);
   else if (slot.current && !isOurs)

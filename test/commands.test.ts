@@ -33,7 +33,11 @@ describe('threadkeeper list', () => {
     const before = readdirSync(home.root, { recursive: true }).sort();
     const { stdout, code } = await threadkeeper(home, 'list');
     expect(code).toBe(0);
-    expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/ other$/), expect.stringContaining(`${id}  `)]);
+    expect(stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/ other$/),
+      expect.stringContaining(`${id}  `),
+      'not shown: archived threads: 1 (--archived)',
+    ]);
     expect((await threadkeeper(home, 'list', '--limit', '1')).stdout).toContain('… and 1 more');
     expect((await threadkeeper(home, 'list', '--archived')).stdout).toContain('[archived]');
     const { threads, total } = JSON.parse((await threadkeeper(home, 'list', '--search', 'FIND', '--json')).stdout);
@@ -125,12 +129,18 @@ describe('threadkeeper doctor', () => {
 describe('threadkeeper backfill', () => {
   it('fills our own DB and says what it did', async () => {
     const home = new TestHome();
-    for (let n = 0; n < 3; n += 1) home.rollout();
+    const gone = home.rollout();
+    for (let n = 0; n < 2; n += 1) home.rollout();
     home.rollout({ raw: 'garbage\n' });
     const { code, stdout, stderr } = await threadkeeper(home, 'backfill');
     expect([code, stdout]).toEqual([0, expect.stringContaining('3 threads indexed, 1 rollouts unreadable')]);
     expect(stderr).toContain('could not be indexed');
     expect(JSON.parse((await threadkeeper(home, 'backfill', '--json')).stdout)).toMatchObject({ indexed: 0 });
+    rmSync(gone.file);
+    expect((await threadkeeper(home, 'doctor', '--json')).stdout).toContain('backfill brings its index in line');
+    await threadkeeper(home, 'backfill');
+    expect((await threadkeeper(home, 'doctor', '--json')).stdout).not.toContain('row without file');
+    expect(await threadkeeper(home, 'backfill', '--no-state-db')).toMatchObject({ code: 2 });
     const withCodexs = new TestHome();
     withCodexs.stateDb();
     expect((await threadkeeper(withCodexs, 'backfill')).stdout).toContain('nothing to fill');

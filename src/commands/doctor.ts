@@ -25,7 +25,12 @@ export async function doctor(
     `home: ${manager.capabilities.description}`,
     `installation: ${installationId ?? 'unknown'}`,
     `${check.rollouts} threads in files, ${check.rows} rows, ${check.edges} spawn edges, ${check.names} names`,
-    ...(stateDbProblem === undefined ? [] : [`state DB: ${stateDbProblem}`]),
+    ...(stateDbProblem === undefined
+      ? []
+      : [
+          `state DB: ${stateDbProblem}`,
+          '    Files serve. One of our own is made anew by threadkeeper backfill, Codex mends its own.',
+        ]),
     ...check.findings.map(
       ({ kind, threadId, problem, remedy }) => `${kind}: ${threadId ? `${threadId} ` : ''}${problem}\n    ${remedy}`,
     ),

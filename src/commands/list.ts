@@ -37,8 +37,16 @@ export async function list(manager: ThreadManager, options: ListOptions): Promis
     const mark = thread.isArchived ? ' [archived]' : '';
     return `${thread.threadId}  ${shortTime(thread.updatedAt)}  ${titleOf(thread)}${mark}`;
   });
+  const hidden = page.counts.filter(({ source }) => source === 'subagent' || source === 'internal');
+  const subagents = hidden.reduce((sum, { count }) => sum + count, 0);
+  const archived = page.counts.reduce(
+    (sum, entry) => sum + (entry.isArchived && !hidden.includes(entry) ? entry.count : 0),
+    0,
+  );
   const rest = page.total - threads.length;
   if (rest > 0) lines.push(`… and ${rest} more (--limit, --search)`);
   if (threads.length === 0) lines.push('no threads');
+  if (archived > 0 && !options.includeArchived) lines.push(`not shown: archived threads: ${archived} (--archived)`);
+  if (subagents > 0) lines.push(`not shown: sub-agents: ${subagents} (ask the MCP tools, or show <id>)`);
   return `${[...lines, ...page.warnings.map((warning) => `note: ${warning}`)].join('\n')}\n`;
 }

@@ -28,6 +28,8 @@ export interface HomeCheck {
 
 const REPAIRED = 'threadkeeper repairs it when it reads the thread (read_thread, or threadkeeper show).';
 const REINDEX = 'Start Codex once: it indexes what it finds.';
+/** Ours is brought in line by ourselves. */
+const RESYNC = 'threadkeeper backfill brings its index in line.';
 
 /** Compares rollouts, rows, names and edges of a home. Reads only. */
 export async function checkHome(library: RolloutLibrary, stateDb: StateDb | undefined): Promise<HomeCheck> {
@@ -65,8 +67,15 @@ export async function checkHome(library: RolloutLibrary, stateDb: StateDb | unde
     }
   }
   if (names.problem !== undefined) findings.push(finding('names', undefined, names.problem, 'Make the file readable.'));
+  const isOurs = stateDb?.owner === 'threadkeeper';
   const named = [...names.entries().values()].filter((name) => name !== '').length;
-  return { rollouts: ids.length, rows: rows?.size ?? 0, edges: edges.length, names: named, findings };
+  return {
+    rollouts: ids.length,
+    rows: rows?.size ?? 0,
+    edges: edges.length,
+    names: named,
+    findings: isOurs ? findings.map(withOwnRemedy) : findings,
+  };
 }
 
 async function rolloutFindings(library: RolloutLibrary, threadId: ThreadId): Promise<Finding[]> {
@@ -189,4 +198,9 @@ function rowFindings(library: RolloutLibrary, row: ThreadRow, isCodexs: boolean)
 
 function finding(kind: string, threadId: string | undefined, problem: string, remedy: string): Finding {
   return { kind, threadId, problem, remedy };
+}
+
+/** What disagrees with our own index is for us to mend. */
+function withOwnRemedy(found: Finding): Finding {
+  return /row|archived state/.test(found.kind) ? { ...found, remedy: RESYNC } : found;
 }
