@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { errorOf } from './support/error-of.js';
 import { open } from './support/local-store.js';
 import { OurServer, type ThreadList, type ThreadReading } from './support/mcp-client.js';
@@ -48,6 +49,32 @@ describe('two servers that write one thread at once', () => {
     await two.stop();
   });
 });
+
+describe('a thread that another program moves back and forth all the time', () => {
+  it.each([true, false])('is there at every look (state DB: %s)', async (hasDb) => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    if (hasDb) addRow(home.stateDb(), { id, rollout_path: file, title: 'q', first_user_message: 'q', preview: 'q' });
+    const other = path.join(home.root, 'archived_sessions', path.basename(file));
+    mkdirSync(path.dirname(other));
+    const mover = new Worker(MOVER, { eval: true, workerData: [file, other] });
+    onTestFinished(async () => void (await mover.terminate()));
+    const { manager } = await open(home.root);
+    for (let round = 0; round < 300; round += 1) {
+      expect((await manager.readThread(id)).preview).toBe('q');
+      expect((await manager.listTurns({ threadId: id, order: 'newestFirst', limit: 1 })).turns).toHaveLength(1);
+      if (round % 10 === 0) await manager.updateThreadMetadata(id, { name: `name ${round}` });
+    }
+  });
+});
+
+const MOVER = `
+  const { renameSync } = require('node:fs');
+  const [here, there] = require('node:worker_threads').workerData;
+  for (let from = here, to = there; ; [from, to] = [to, from]) {
+    renameSync(from, to);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 3);
+  }`;
 
 describe('a patch whose last part fails', () => {
   it('leaves neither row, nor name, nor line', async () => {

@@ -129,7 +129,8 @@ export class LocalListing {
     const thread = threadFromRow(row, file, meta, this.#local.names);
     // What our index took from another file may be gone with that file.
     const isBorrowed = this.#local.indexesFiles && meta?.historyBase !== undefined;
-    return thread.preview === '' || isBorrowed ? { ...thread, preview: await this.#previews.previewOf(file) } : thread;
+    if (thread.preview !== '' && !isBorrowed) return thread;
+    return { ...thread, preview: await this.#previews.previewOf(file).catch(() => '') };
   }
 
   #rowFilter(rows: ThreadRows, filter: ThreadFilter, excludeIds: readonly string[]): RowFilter {

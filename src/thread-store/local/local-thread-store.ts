@@ -73,7 +73,7 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
-    return await this.#stored(await this.#resolver.resolve(threadId));
+    return await this.#resolver.reading(threadId, (thread) => this.#stored(thread));
   }
 
   async listThreads(params: ListThreadsParams): Promise<ThreadPage> {
@@ -81,11 +81,12 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async listTurns(params: ListTurnsParams): Promise<TurnPage> {
-    const thread = await this.#resolver.resolve(params.threadId);
-    if (thread.meta?.historyBase) this.#local.catalog.refresh();
-    const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
-    const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
-    return await new RolloutTurns(lineage, { mode: historyModeOf(thread), isLive }).page(params);
+    return await this.#resolver.reading(params.threadId, async (thread) => {
+      if (thread.meta?.historyBase) this.#local.catalog.refresh();
+      const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
+      const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
+      return await new RolloutTurns(lineage, { mode: historyModeOf(thread), isLive }).page(params);
+    });
   }
 
   async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {

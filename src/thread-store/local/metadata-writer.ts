@@ -79,10 +79,12 @@ export class MetadataWriter {
     mayAppend: boolean,
     appendName: AppendName | undefined,
   ): Promise<void> {
-    const thread = await this.#resolver.resolve(threadId);
-    this.#validate(thread, fields);
-    const plan = await this.#plan(thread, fields);
-    const appender = plan.slim && mayAppend && thread.meta ? openSlimAppender(thread.file, thread.meta) : undefined;
+    const { plan, appender } = await this.#resolver.reading(threadId, async (thread) => {
+      this.#validate(thread, fields);
+      const found = await this.#plan(thread, fields);
+      const opens = found.slim !== undefined && mayAppend;
+      return { plan: found, appender: opens && thread.meta ? openSlimAppender(thread.file, thread.meta) : undefined };
+    });
     try {
       await this.#apply(threadId, plan, appender, appendName);
     } finally {

@@ -14,13 +14,15 @@ export class PreviewReader {
 
   /**
    * The first message of the whole history: what a fork or a reverted thread builds on comes before its own file, and
-   * Codex keeps that preview too.
+   * Codex keeps that preview too. Throws when the file itself cannot be read.
    */
   async previewOf(file: RolloutFile): Promise<string> {
     let current: RolloutFile | undefined = file;
     let preview = '';
     for (let depth = 0; current && depth < MAX_BASES; depth += 1) {
-      const metadata = await this.#metadataOf(current);
+      const reading = this.#metadataOf(current);
+      // A base that cannot be read has no preview to give; that it cannot be read is told elsewhere.
+      const metadata = await (current === file ? reading : reading.catch(() => undefined));
       if (!metadata) break;
       preview = metadata.displayPreview || preview;
       if (!metadata.meta?.historyBase) break;
@@ -29,10 +31,8 @@ export class PreviewReader {
     return preview;
   }
 
-  /** A file that cannot be read has no preview to give; that it cannot be read is told elsewhere. */
   async #metadataOf(file: RolloutFile): Promise<RolloutMetadata | undefined> {
     if (!this.#library.home.contains(file.path)) return undefined;
-    const summary = await this.#library.summaries.head(file).catch(() => undefined);
-    return summary?.metadata;
+    return (await this.#library.summaries.head(file)).metadata;
   }
 }

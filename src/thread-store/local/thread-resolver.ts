@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { internalError, systemErrorCode, threadNotFound } from '../../protocol/errors.js';
+import { setImmediate } from 'node:timers/promises';
+import { internalError, systemErrorCode, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { HistoryMode, SessionMeta } from '../../protocol/session-meta.js';
 import { ownMeta } from '../../rollout/lineage.js';
@@ -18,6 +19,9 @@ export interface ResolvedThread {
   readonly meta: SessionMeta | undefined;
   readonly row: ThreadRow | undefined;
 }
+
+/** Threads that other programs move all the time are looked for again for this long. */
+const MOVES_MS = 1000;
 
 export function historyModeOf({ meta, row }: Pick<ResolvedThread, 'meta' | 'row'>): HistoryMode {
   return (meta?.historyMode ?? row?.historyMode) === 'paginated' ? 'paginated' : 'legacy';
@@ -38,6 +42,26 @@ export class ThreadResolver {
 
   /** Throws `thread_not_found`. */
   async resolve(threadId: ThreadId): Promise<ResolvedThread> {
+    return await this.reading(threadId, async (thread) => thread);
+  }
+
+  /**
+   * Finds a thread and reads its files: once more from the start when they are moved meanwhile, as archiving in
+   * another program does. `read` must change nothing before it has read. Throws `thread_not_found`.
+   */
+  async reading<T>(threadId: ThreadId, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
+    const deadline = Date.now() + MOVES_MS;
+    for (;;) {
+      try {
+        return await read(await this.#resolve(threadId));
+      } catch (error) {
+        if (!isVanishedFile(error) || Date.now() > deadline) throw error;
+        await setImmediate();
+      }
+    }
+  }
+
+  async #resolve(threadId: ThreadId): Promise<ResolvedThread> {
     const row = await this.#local.readRows((rows) => rows.get(threadId));
     const fromRow = row && fileOfRow(this.#local.home, row.rolloutPath);
     let rowProblem: unknown;
@@ -87,6 +111,8 @@ export class ThreadResolver {
   async #search(threadId: ThreadId, row: ThreadRow | undefined): Promise<ResolvedThread | undefined> {
     const { catalog } = this.#local;
     catalog.refresh();
+    // A file that moved from a folder not listed yet to one that was would be in neither.
+    if (catalog.filesOf(threadId).length === 0) catalog.refresh();
     let unreadable: { error: unknown; file: RolloutFile } | undefined;
     for (const file of catalog.filesOf(threadId)) {
       try {
@@ -138,6 +164,11 @@ export function fileOfRow(home: RolloutHome, storedPath: string): RolloutFile | 
   const name = file === undefined ? undefined : parseRolloutFileName(path.basename(file));
   if (file === undefined || name === undefined) return undefined;
   return { ...name, path: file, isArchived: home.isArchivedPath(file) };
+}
+
+function isVanishedFile(error: unknown): boolean {
+  const cause = error instanceof ThreadkeeperError ? error.cause : error;
+  return systemErrorCode(cause) === 'ENOENT';
 }
 
 function unreadableRollout(file: RolloutFile, error: unknown): Error {
