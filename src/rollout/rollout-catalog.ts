@@ -34,6 +34,8 @@ export class RolloutCatalog {
   #folders = new Map<string, Folder>();
   /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
   readonly #byRollout = new Map<string, RolloutFile[]>();
+  /** Rollouts that are there more than once. */
+  readonly #doubled = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
   #refreshedAt = 0;
   #unreadable: string[] = [];
@@ -81,6 +83,17 @@ export class RolloutCatalog {
   /** The file whose name ends in this rollout id. */
   byRolloutId(rolloutId: string): RolloutFile | undefined {
     return this.#byRollout.get(rolloutId)?.[0];
+  }
+
+  /** All files of a rollout: more than one where it is compressed and plain, or active and archived. */
+  copiesOf(rolloutId: string): readonly RolloutFile[] {
+    return this.#byRollout.get(rolloutId) ?? [];
+  }
+
+  /** Threads with a rollout that is there more than once. */
+  doubledThreads(): ThreadId[] {
+    const doubled = [...this.#doubled].map((rolloutId) => this.byRolloutId(rolloutId)?.threadId);
+    return doubled.filter((threadId) => threadId !== undefined);
   }
 
   threadIds(): Iterable<ThreadId> {
@@ -170,7 +183,10 @@ export class RolloutCatalog {
     if (files?.some((known) => known.path === file.path)) return;
     if (files) files.push(file);
     else this.#byRollout.set(file.rolloutId, [file]);
-    if (files) files.sort(compareCurrent);
+    if (files) {
+      files.sort(compareCurrent);
+      this.#doubled.add(file.rolloutId);
+    }
     const rollouts = this.#byThread.get(file.threadId);
     if (rollouts) rollouts.add(file.rolloutId);
     else this.#byThread.set(file.threadId, new Set([file.rolloutId]));
@@ -183,6 +199,7 @@ export class RolloutCatalog {
     const left = files?.filter((known) => known.path !== file.path) ?? [];
     if (!files || left.length === files.length) return;
     this.generation += 1;
+    if (left.length < 2) this.#doubled.delete(file.rolloutId);
     if (left.length > 0) {
       this.#byRollout.set(file.rolloutId, left);
       return;

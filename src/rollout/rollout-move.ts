@@ -1,14 +1,21 @@
-import { existsSync, lstatSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, mkdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
-import { conflict, unsupported } from '../protocol/errors.js';
+import { conflict, systemErrorCode, unsupported } from '../protocol/errors.js';
 import type { RolloutFile } from './rollout-catalog.js';
 import { datedFolder } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
-/** A move that was made; `undo` puts the files back. */
+/**
+ * A move in two steps, so that a program that is killed at any moment leaves the thread readable where its row says:
+ * first the files are in both folders, as hard links, then (`finish`) no more in the old one. Where the file system
+ * has no hard links they are renamed at once.
+ */
 export interface RolloutMove {
-  /** Where the thread's current file is now. */
+  /** Where the thread's current file will be found. */
   readonly currentPath: string;
+  /** Takes the files out of the old folder. */
+  finish(): void;
+  /** Puts everything back; not after `finish`. */
   undo(): void;
 }
 
@@ -23,8 +30,8 @@ export function activePath(home: RolloutHome, file: RolloutFile): string {
 }
 
 /**
- * Renames all files of a thread, the current one (the first) last: until then the thread is still where it was.
- * Bytes and times stay. Throws `conflict`, with nothing moved, when a target exists; a failed rename undoes the others.
+ * Begins to move all files of a thread, the current one (the first) last: until then the thread is where it was. Bytes
+ * and times stay. Throws `conflict`, with nothing moved, when a target is another file; a failure undoes what was done.
  */
 export function moveRollouts(
   home: RolloutHome,
@@ -32,21 +39,61 @@ export function moveRollouts(
   target: (file: RolloutFile) => string,
 ): RolloutMove {
   const moves = plannedMoves(home, files, target);
-  const done: { from: string; to: string }[] = [];
+  const done: (() => void)[] = [];
+  const linked: string[] = [];
   const undo = () => {
-    for (const { from, to } of done.splice(0).reverse()) renameSync(to, from);
+    for (const putBack of done.splice(0).reverse()) putBack();
   };
   try {
-    for (const move of moves) {
-      mkdirSync(path.dirname(move.to), { recursive: true });
-      renameSync(move.from, move.to);
-      done.push(move);
+    for (const { from, to } of moves) {
+      mkdirSync(path.dirname(to), { recursive: true });
+      if (isLinked(from, to)) {
+        linked.push(from);
+        done.push(() => (isSameFile(from, to) ? unlinkSync(to) : renameSync(to, from)));
+      } else {
+        renameSync(from, to);
+        done.push(() => renameSync(to, from));
+      }
     }
   } catch (error) {
     undo();
     throw error;
   }
-  return { currentPath: moves.at(-1)?.to ?? '', undo };
+  const finish = () => {
+    const [current, ...others] = linked.splice(0).reverse();
+    if (current !== undefined) unlinkSync(current);
+    // The thread has moved with its current file; a second name that stays is taken away by a later look.
+    for (const other of others) rmSync(other, { force: true });
+  };
+  return { currentPath: moves.at(-1)?.to ?? '', finish, undo };
+}
+
+/** Makes a second name for a file, unless a killed move has made it already; false where there are no hard links. */
+function isLinked(from: string, to: string): boolean {
+  if (isSameFile(from, to)) return true;
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (NO_HARD_LINKS.has(systemErrorCode(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+const NO_HARD_LINKS: ReadonlySet<string> = new Set([
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EMLINK',
+  'EXDEV',
+  'EINVAL',
+]);
+
+/** True for two names of one file: what a move leaves that was cut short. */
+export function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((file) => lstatSync(file, { bigint: true, throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
 }
 
 /** From where to where, the current file last. Throws `conflict` for a target that exists, `unsupported` for one outside. */
@@ -65,7 +112,7 @@ export function plannedMoves(
         'Put the file itself in its place, then call again.',
       );
     }
-    if (existsSync(to)) throw inTheWay(to);
+    if (existsSync(to) && !isSameFile(from, to)) throw inTheWay(to);
   }
   return moves;
 }

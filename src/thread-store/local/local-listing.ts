@@ -18,6 +18,7 @@ import {
   validateListParams,
 } from '../thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadPage } from '../thread-store.js';
+import type { HomeRepair } from './home-repair.js';
 import type { LocalHome } from './local-home.js';
 import type { OwnIndex } from './own-index.js';
 import { PreviewReader } from './preview-reader.js';
@@ -48,14 +49,17 @@ export class LocalListing {
   readonly #resolver: ThreadResolver;
   readonly #previews: PreviewReader;
   readonly #ownIndex: OwnIndex;
+  /** Absent where nothing may be changed. */
+  readonly #repair: HomeRepair | undefined;
   #reconciled: { key: string; db: StateDb | undefined; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
   #looseThreads: { key: unknown; at: number; threads: readonly LooseThread[]; unreadable: number } | undefined;
 
-  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex) {
+  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex, repair: HomeRepair | undefined) {
     this.#local = local;
     this.#ownIndex = ownIndex;
+    this.#repair = repair;
     this.#resolver = resolver;
     this.#previews = new PreviewReader(local);
   }
@@ -187,6 +191,8 @@ export class LocalListing {
     }
     const value = (await this.#local.readRows((rows) => this.#compare(rows))) ?? this.#allLoose();
     this.#reconciled = { key, db: this.#local.rows?.db, at: now, value };
+    const strayRows = value.loose.map(({ row }) => row).filter((row) => row !== undefined);
+    this.#repair?.start(strayRows, catalog.doubledThreads());
     return value;
   }
 
@@ -210,7 +216,8 @@ export class LocalListing {
         continue;
       }
       const local = home.localPath(stored);
-      const isThere = files.some((file) => file.isArchived === isArchived && isSameRollout(file.path, local));
+      const copies = files.flatMap(({ rolloutId }) => catalog.copiesOf(rolloutId));
+      const isThere = copies.some((file) => file.isArchived === isArchived && isSameRollout(file.path, local));
       // A file that is not named after its thread is found by the row alone.
       const isNamedOtherwise = files.length === 0 && local !== undefined && isFileInside(home, local);
       if (!stale.has(id) && (isThere || isNamedOtherwise)) continue;

@@ -19,6 +19,7 @@ import type {
   ThreadStore,
   TurnPage,
 } from '../thread-store.js';
+import { HomeRepair } from './home-repair.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
@@ -57,9 +58,10 @@ export class LocalThreadStore implements ThreadStore {
     this.#resolver = new ThreadResolver(this.#local);
     this.#previews = new PreviewReader(this.#local);
     this.#ownIndex = new OwnIndex(this.#local);
-    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
     this.#writer = new MetadataWriter(this.#local, this.#resolver);
     this.#mover = new ThreadMover(this.#local, this.#resolver);
+    const repair = isReadOnly ? undefined : new HomeRepair(this.#local, this.#resolver, this.#mover);
+    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex, repair);
     const description = () => {
       const file = slot.current?.file;
       return `${library.home.root} (${file ? `state DB ${file}` : 'no state DB, from the rollout files'})`;
@@ -120,7 +122,10 @@ export class LocalThreadStore implements ThreadStore {
 
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     const thread = await this.#resolver.resolve(threadId);
-    if (thread.file.isArchived === isArchived) return false;
+    if (thread.file.isArchived === isArchived) {
+      if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
+      return false;
+    }
     this.#assertWritable();
     if (!options?.dryRun) return isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread);
     await this.#mover.assertMovable(thread);

@@ -1,10 +1,18 @@
-import { accessSync, constants, existsSync, statSync, utimesSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync, unlinkSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { writeFailure } from '../../protocol/errors.js';
+import { ThreadkeeperError, writeFailure } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
-import { activePath, archivedPath, inTheWay, moveRollouts, plannedMoves } from '../../rollout/rollout-move.js';
+import {
+  activePath,
+  archivedPath,
+  inTheWay,
+  isSameFile,
+  moveRollouts,
+  plannedMoves,
+} from '../../rollout/rollout-move.js';
 import { acquireWriterLock, hasWriter, hasWriterConflict } from '../../rollout/writer-lock.js';
 import type { RowChanges } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
@@ -40,6 +48,50 @@ export class ThreadMover {
     });
   }
 
+  /**
+   * Ends a move that a killed program left half-way: the files are in both folders then, as two names of one, and those
+   * go that are not where the thread is. Best effort: while another program writes the thread, a later look ends it.
+   */
+  async settle(threadId: ThreadId): Promise<void> {
+    if (!this.#hasTwin(threadId)) return;
+    try {
+      await this.#settle(threadId);
+    } catch (error) {
+      if (error instanceof ThreadkeeperError && error.code === 'conflict') return;
+      const reason = error instanceof Error ? error.message : error;
+      this.#local.warn(`thread ${threadId} is in both folders, after a move that was cut short (${reason})`);
+    }
+  }
+
+  async #settle(threadId: ThreadId): Promise<void> {
+    const { home, catalog } = this.#local;
+    const lock = await acquireWriterLock(home, threadId);
+    try {
+      catalog.refresh();
+      const { file: current } = await this.#resolver.resolve(threadId);
+      for (const { rolloutId } of catalog.filesOf(threadId)) {
+        const copies = catalog.copiesOf(rolloutId);
+        const kept = copies.find(({ isArchived }) => isArchived === current.isArchived);
+        for (const copy of copies) {
+          if (copy === kept || !kept || !isSameFile(copy.path, kept.path)) continue;
+          home.assertInside(copy.path);
+          unlinkSync(copy.path);
+        }
+      }
+      catalog.refresh();
+    } finally {
+      await lock.release();
+    }
+  }
+
+  #hasTwin(threadId: ThreadId): boolean {
+    const { catalog } = this.#local;
+    return catalog.filesOf(threadId).some(({ rolloutId }) => {
+      const [first, ...others] = catalog.copiesOf(rolloutId);
+      return first !== undefined && others.some((other) => isSameFile(first.path, other.path));
+    });
+  }
+
   /** Makes the checks of a move, and no move. Throws what the move would throw. */
   async assertMovable(thread: ResolvedThread): Promise<void> {
     const { home } = this.#local;
@@ -71,12 +123,16 @@ export class ThreadMover {
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
       const move = moveRollouts(home, files, (file) => target(home, file));
+      let before: RowChanges | undefined;
       try {
         const changes = afterMove(move.currentPath);
-        await this.#local.keepRow(threadId, (rows) =>
+        before = await this.#local.keepRow(threadId, (rows) =>
           rows.update(threadId, { rollout_path: move.currentPath, ...changes }),
         );
+        move.finish();
       } catch (error) {
+        const row = before;
+        if (row) await this.#local.keepRow(threadId, (rows) => rows.update(threadId, row));
         move.undo();
         utimesSync(thread.file.path, atime, mtime);
         throw error;

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { internalError, systemErrorCode, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
-import type { ThreadId } from '../../protocol/ids.js';
+import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import type { HistoryMode, SessionMeta } from '../../protocol/session-meta.js';
 import { ownMeta } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
@@ -58,6 +58,15 @@ export class ThreadResolver {
         if (!isVanishedFile(error) || Date.now() > deadline) throw error;
         await setImmediate();
       }
+    }
+  }
+
+  /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is held. */
+  async repairRows(rows: readonly ThreadRow[]): Promise<void> {
+    for (const row of rows) {
+      const threadId = asThreadId(row.id);
+      const found = threadId && (await this.#search(threadId, row).catch(() => undefined));
+      if (found && !(await this.#repair(found, row))) return;
     }
   }
 
@@ -138,19 +147,21 @@ export class ThreadResolver {
     return undefined;
   }
 
-  /** Brings a row in line with its file, unless another program changed it meanwhile. Best effort. */
-  async #repair({ threadId, file }: ResolvedThread, row: ThreadRow): Promise<void> {
-    if (this.#local.rows?.db.readOnly) return;
+  /** Brings a row in line with its file, unless another program changed it meanwhile. False when that failed. */
+  async #repair({ threadId, file }: ResolvedThread, row: ThreadRow): Promise<boolean> {
+    if (this.#local.rows?.db.readOnly) return true;
     // A copied home still points at the original: its rows are Codex's business.
-    if (this.#local.home.localPath(row.rolloutPath) === undefined) return;
+    if (this.#local.home.localPath(row.rolloutPath) === undefined) return true;
     const archivedAt = file.isArchived ? Math.floor((row.archivedAt ?? statSync(file.path).mtimeMs) / 1000) : null;
     const changes = { rollout_path: file.path, archived: file.isArchived ? 1 : 0, archived_at: archivedAt };
     try {
       await this.#local.writeRows((rows) => rows.repairPath(threadId, row.rolloutPath, changes));
+      return true;
     } catch (error) {
       this.#local.warn(
         `thread ${threadId}: its row could not be repaired (${error instanceof Error ? error.message : error})`,
       );
+      return false;
     }
   }
 }

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ThreadId } from '../../../src/protocol/ids.js';
 import { errorOf } from '../../support/error-of.js';
 import { open } from '../../support/local-store.js';
@@ -59,6 +60,56 @@ describe('finding a thread', () => {
       rollout_path: moved,
       archived: 1,
     });
+  });
+
+  it('repairs on a list what a program left that was killed between a move and its row', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    mkdirSync(path.join(home.root, 'archived_sessions'));
+    const rollouts = Array.from({ length: 5 }, () => home.rollout());
+    const moved = rollouts.map(({ id, file }) => {
+      addRow(db, { id, rollout_path: file });
+      const target = path.join(home.root, 'archived_sessions', path.basename(file));
+      renameSync(file, target);
+      return target;
+    });
+    const { manager } = await open(home.root);
+    expect((await manager.listThreads({ ...ALL, filter: { archived: 'only' } })).total).toBe(5);
+    const rows = () => db.prepare('SELECT rollout_path FROM threads WHERE archived = 1 ORDER BY id').pluck().all();
+    await vi.waitFor(() => expect(rows()).toEqual(moved));
+  });
+
+  it.each([
+    ['before its row was written', false],
+    ['after its row was written', true],
+  ])('reads a thread whose archiving was killed %s, once, and ends the move', async (_, isRowWritten) => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const { id, file } = home.rollout({ mode: 'paginated', turns: [['q', 'a']] });
+    const archived = path.join(home.root, 'archived_sessions', path.basename(file));
+    mkdirSync(path.dirname(archived));
+    linkSync(file, archived);
+    const kept = isRowWritten ? archived : file;
+    addRow(db, { id, rollout_path: kept, archived: isRowWritten ? 1 : 0, history_mode: 'paginated' });
+    const { manager } = await open(home.root);
+    expect(await manager.readThread(id)).toMatchObject({ isArchived: isRowWritten });
+    expect((await manager.listTurns({ threadId: id, order: 'newestFirst', limit: 5 })).turns).toHaveLength(1);
+    const { threads } = await manager.listThreads(ALL);
+    expect(threads.map(({ thread }) => thread.isArchived)).toEqual([isRowWritten]);
+    await vi.waitFor(() => expect([file, archived].filter((name) => existsSync(name))).toEqual([kept]));
+    await manager.archiveThread(id, { includeDescendants: false, dryRun: false });
+    expect([file, archived].filter((name) => existsSync(name))).toEqual([archived]);
+  });
+
+  it('archives what is in both folders already, as after a kill', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    const archived = path.join(home.root, 'archived_sessions', path.basename(file));
+    mkdirSync(path.dirname(archived));
+    linkSync(file, archived);
+    const { manager } = await open(home.root);
+    expect((await manager.archiveThread(id, { includeDescendants: false, dryRun: false })).moved).toEqual([id]);
+    expect([file, archived].filter((name) => existsSync(name))).toEqual([archived]);
   });
 
   it('finds a file that is named after another thread by what it says inside', async () => {
