@@ -31,6 +31,12 @@ export const threadNotFound = (threadId: string, hint = 'Find thread ids with li
 export const invalidRequest = (message: string, hint: string): ThreadkeeperError =>
   new ThreadkeeperError('invalid_request', message, hint);
 
+export const noSuchTurn = (turnId: string): ThreadkeeperError =>
+  invalidRequest(
+    `the thread has no turn ${turnId.slice(0, 100)}`,
+    'Give the turnId of one of its turns, as read_thread shows them, or leave lastTurnId out.',
+  );
+
 export const conflict = (message: string, hint: string, cause?: unknown): ThreadkeeperError =>
   new ThreadkeeperError('conflict', message, hint, { cause });
 

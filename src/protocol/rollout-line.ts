@@ -1,16 +1,15 @@
-import { asNumber, asObject, asString, type JsonObject, parseJson } from './json.js';
+import { asNumber, asObject, asString, parseJson } from './json.js';
+import type { RolloutItem } from './rollout-item.js';
 
 /**
  * One line of a rollout: `{timestamp, ordinal?, type, payload, metadata?}` (docs/codex-home.md, Lines).
  * `type` is kept as text: a type that this version does not know is no error.
  */
-export interface RolloutLine {
+export interface RolloutLine extends RolloutItem {
   /** As written; normally UTC with three fractional digits, other forms exist. */
   readonly timestamp: string;
   /** Only in paginated rollouts. */
   readonly ordinal: number | undefined;
-  readonly type: string;
-  readonly payload: JsonObject;
 }
 
 /** The line in `text`, or undefined when it is not an object with a timestamp, a type and an object payload. */
@@ -20,7 +19,8 @@ export function parseRolloutLine(text: string): RolloutLine | undefined {
   const type = asString(value?.['type']);
   const payload = asObject(value?.['payload']);
   if (timestamp === undefined || type === undefined || payload === undefined) return undefined;
-  return { timestamp, ordinal: asNumber(value?.['ordinal']), type, payload };
+  const metadata = asObject(value?.['metadata']);
+  return { timestamp, ordinal: asNumber(value?.['ordinal']), type, payload, metadata };
 }
 
 /** Milliseconds since the epoch of a rollout time: RFC 3339, or `YYYY-MM-DDThh-mm-ss` read as UTC; else undefined. */

@@ -1,10 +1,8 @@
+import type { HistoryMode } from './history-mode.js';
 import { asThreadId, type ThreadId } from './ids.js';
 import { asIndex, asObject, asString, asText, type JsonObject } from './json.js';
 import type { RolloutLine } from './rollout-line.js';
 import { type SessionSource, sessionSource } from './session-source.js';
-
-/** How a rollout keeps history: `legacy` events, or `paginated` items with ordinals. */
-export type HistoryMode = 'legacy' | 'paginated';
 
 /** The part of another rollout that comes before this one (docs/codex-home.md, Lineage). */
 export interface HistoryBase {
@@ -25,6 +23,8 @@ export interface GitInfo {
 /** A `session_meta` line, as far as it is used here. */
 export interface SessionMeta {
   readonly id: ThreadId;
+  /** The root of the tree of spawned threads; old files do not say. */
+  readonly sessionId: ThreadId | undefined;
   readonly timestamp: string;
   readonly cwd: string;
   readonly originator: string | undefined;
@@ -57,6 +57,7 @@ export function sessionMetaOf(line: RolloutLine): SessionMeta | undefined {
   const mode = asString(meta['history_mode']);
   return {
     id,
+    sessionId: asThreadId(meta['session_id']),
     timestamp: asString(meta['timestamp']) ?? line.timestamp,
     cwd,
     originator: asString(meta['originator']),

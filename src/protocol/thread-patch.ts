@@ -1,4 +1,4 @@
-import type { HistoryMode } from './session-meta.js';
+import type { HistoryMode } from './history-mode.js';
 
 /** A git patch: absent keeps, null clears, a string sets. */
 export interface GitPatch {

@@ -1,7 +1,8 @@
-import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from '../protocol/json.js';
-import { parseRolloutLine, parseRolloutTime, type RolloutLine } from '../protocol/rollout-line.js';
+import { asText } from '../protocol/json.js';
+import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
+import { parseRolloutLine, type RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
-import { userTextOf } from '../protocol/user-text.js';
+import type { UserText } from '../protocol/user-text.js';
 import { hasInvalidUtf8, isBlank, linePrefix, lineText, type RawLine } from './line-reader.js';
 
 /**
@@ -27,8 +28,6 @@ export class RolloutMetadata {
   preview = '';
   title = '';
   firstUserMessage = '';
-  /** Milliseconds of the newest `task_started`: when a person last asked for something. */
-  lastTurnAt: number | undefined;
   lineCount = 0;
   /** Lines that are no rollout lines, and lines with bytes that are not UTF-8. */
   badLines = 0;
@@ -49,8 +48,7 @@ export class RolloutMetadata {
       return;
     }
     if (line.type === 'session_meta') this.#observeMeta(line);
-    else if (line.type === 'turn_context') this.#observeTurnContext(line.payload);
-    else if (line.type === 'event_msg') this.#observeEvent(line);
+    else this.#observeFacts(factsOfLine(line));
   }
 
   /** The list's text: the first thing a person wrote, else the goal. */
@@ -78,58 +76,20 @@ export class RolloutMetadata {
     if (meta.git) this.git = meta.git;
   }
 
-  #observeTurnContext(context: JsonObject): void {
-    this.cwd ||= asString(context['cwd']) ?? '';
-    this.model = asText(context['model']) ?? this.model;
-    this.reasoningEffort = asText(context['effort']) ?? this.reasoningEffort;
-    this.#observePolicies(context);
+  #observeFacts(facts: LineFacts): void {
+    this.cwd = facts.cwd ?? (this.cwd || (facts.firstCwd ?? ''));
+    this.model = facts.model ?? this.model;
+    this.modelProvider = facts.modelProvider ?? this.modelProvider;
+    this.reasoningEffort = facts.reasoningEffort ?? this.reasoningEffort;
+    this.approvalMode = facts.approvalMode ?? this.approvalMode;
+    this.permissionProfile = facts.permissionProfile ?? this.permissionProfile;
+    this.tokensUsed = facts.tokensUsed ?? this.tokensUsed;
+    this.#goal ||= facts.goal ?? '';
+    if (facts.userText) this.#observeUserText(facts.userText);
   }
 
-  #observePolicies(settings: JsonObject): void {
-    this.approvalMode = asText(settings['approval_policy']) ?? this.approvalMode;
-    const profile = asObject(settings['permission_profile']) ?? asObject(settings['sandbox_policy']);
-    if (profile) this.permissionProfile = jsonText(profile);
-  }
-
-  #observeEvent(line: RolloutLine): void {
-    const event = line.payload;
-    switch (event['type']) {
-      case 'thread_settings_applied':
-        this.#observeSettings(asObject(event['thread_settings']) ?? {});
-        break;
-      case 'token_count':
-        this.#observeTokens(event);
-        break;
-      case 'thread_goal_updated':
-        this.#goal ||= asString(asObject(event['goal'])?.['objective'])?.trim() ?? '';
-        break;
-      case 'task_started':
-      case 'turn_started':
-        this.lastTurnAt = parseRolloutTime(line.timestamp) ?? this.lastTurnAt;
-        break;
-      default:
-        this.#observeUserText(event);
-    }
-  }
-
-  #observeSettings(settings: JsonObject): void {
-    this.model = asText(settings['model']) ?? this.model;
-    this.modelProvider = asText(settings['model_provider_id']) ?? this.modelProvider;
-    this.reasoningEffort = asText(settings['reasoning_effort']) ?? this.reasoningEffort;
-    this.cwd = asText(settings['cwd']) ?? this.cwd;
-    this.#observePolicies(settings);
-  }
-
-  #observeTokens(event: JsonObject): void {
-    const usage = asObject(asObject(event['info'])?.['total_token_usage']);
-    const total = asNumber(usage?.['total_tokens']);
-    if (total !== undefined) this.tokensUsed = Math.max(0, total);
-  }
-
-  #observeUserText(event: JsonObject): void {
+  #observeUserText(user: UserText): void {
     if (this.firstUserMessage !== '') return;
-    const user = userTextOf(event);
-    if (!user) return;
     this.firstUserMessage = user.text;
     this.preview = user.text;
     if (!user.isLabel) this.title ||= user.text;

@@ -2,7 +2,7 @@ import { fstatSync, type Stats, statSync } from 'node:fs';
 import { Breather } from './breather.js';
 import { readLines } from './line-reader.js';
 import { openToRead } from './regular-file.js';
-import { openRollout, RolloutBytes } from './rollout-bytes.js';
+import { openPlain, openRollout, RolloutBytes } from './rollout-bytes.js';
 import type { RolloutFile } from './rollout-catalog.js';
 import { RolloutMetadata } from './rollout-metadata.js';
 
@@ -23,6 +23,8 @@ interface Entry {
   mtimeMs: number;
   /** Where the next unseen line begins. */
   offset: number;
+  /** The first bytes, by which a file that grew is told from one that was written anew in its place. */
+  beginning: Buffer;
   isComplete: boolean;
 }
 
@@ -32,6 +34,8 @@ const ALWAYS_HEAD_LINES = 10;
 /** Unpacking a compressed file stops here for a head. */
 const COMPRESSED_HEAD_BYTES = 512 * 1024;
 const MAX_ENTRIES = 50_000;
+/** Enough for the time and the id of a session_meta. */
+const BEGINNING_BYTES = 256;
 
 /**
  * Reads what rollouts say of their threads, once: an entry holds as long as the file's size, time and inode do, and a
@@ -63,7 +67,8 @@ export class SummaryCache {
     const known = this.#entries.get(file.path);
     const isCurrent = known?.ino === stat.ino && known.size === stat.size && known.mtimeMs === stat.mtimeMs;
     if (known && isCurrent && (known.isComplete || !whole)) return asSummary(known);
-    const grew = known?.ino === stat.ino && known.size <= stat.size && !file.isCompressed;
+    const isLonger = known?.ino === stat.ino && known.size <= stat.size && !file.isCompressed;
+    const grew = isLonger && hasSameBeginning(file.path, known);
     if (known && grew && !whole && isHeadKnown(known.metadata)) {
       Object.assign(known, { size: stat.size, mtimeMs: stat.mtimeMs, isComplete: false });
       return asSummary(known);
@@ -78,6 +83,7 @@ export class SummaryCache {
     const source = file.isCompressed
       ? await openRollout(file.path, whole ? {} : { headBytes: COMPRESSED_HEAD_BYTES })
       : openForScan(file.path, entry);
+    if (entry.beginning.length === 0) entry.beginning = beginningOf(source);
     try {
       for (const line of readLines(source, { start: entry.offset })) {
         if (this.#breather.isDue(line.length)) await this.#breather.breathe();
@@ -109,7 +115,22 @@ function openForScan(file: string, entry: Entry): RolloutBytes {
 
 function newEntry(stat: Stats): Entry {
   const { ino, size, mtimeMs } = stat;
-  return { metadata: new RolloutMetadata(), ino, size, mtimeMs, offset: 0, isComplete: false };
+  const metadata = new RolloutMetadata();
+  return { metadata, ino, size, mtimeMs, offset: 0, beginning: Buffer.alloc(0), isComplete: false };
+}
+
+function beginningOf(source: RolloutBytes): Buffer {
+  const bytes = Buffer.alloc(Math.min(BEGINNING_BYTES, source.size));
+  return bytes.subarray(0, source.read(bytes, 0));
+}
+
+function hasSameBeginning(file: string, { beginning }: Entry): boolean {
+  const source = openPlain(file);
+  try {
+    return beginningOf(source).subarray(0, beginning.length).equals(beginning);
+  } finally {
+    source.close();
+  }
 }
 
 function asSummary(entry: Entry): RolloutSummary {

@@ -45,6 +45,18 @@ export function asOutputText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : jsonText(value);
 }
 
+/** What a tool answered: its texts where it has nothing but texts, else all of it as JSON. */
+export function resultText(value: unknown): string | undefined {
+  const { content, structuredContent } = asObject(value) ?? {};
+  const parts = (asArray(content) ?? asArray(value))?.map((part) => asObject(part));
+  const isAllText = parts?.every(
+    (part) => /text$/i.test(asString(part?.['type']) ?? '') && asString(part?.['text']) !== undefined,
+  );
+  if (!parts || !isAllText || (structuredContent !== undefined && structuredContent !== null))
+    return asOutputText(value);
+  return parts.map((part) => asString(part?.['text'])).join('\n');
+}
+
 /** Whole milliseconds of a `{secs, nanos}` duration, or of a number of milliseconds. */
 export function durationMs(value: unknown): number | undefined {
   const duration = asObject(value);

@@ -7,6 +7,7 @@ import {
   folderPath,
   type ItemDraft,
   outputBody,
+  resultText,
   shellCommand,
   shortFields,
   shortText,
@@ -90,7 +91,7 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
         error: asOutputText(failure),
         durationMs: durationMs(event['duration']),
       }),
-      body: outputBody('result', asOutputText(result?.['Ok'])),
+      body: outputBody('result', resultText(result?.['Ok'])),
     };
   },
   dynamic_tool_call_response: (event) => ({
@@ -103,7 +104,7 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
       status: event['success'] === false ? 'failed' : 'completed',
       durationMs: durationMs(event['duration']),
     }),
-    body: outputBody('contentItems', asOutputText(event['content_items'])),
+    body: outputBody('contentItems', resultText(event['content_items'])),
   }),
   web_search_end: (event) => ({
     type: 'webSearch',

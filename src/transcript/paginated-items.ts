@@ -7,6 +7,7 @@ import {
   folderPath,
   type ItemDraft,
   outputBody,
+  resultText,
   shellCommand,
   shortFields,
   shortText,
@@ -60,7 +61,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
       error: asOutputText(asObject(item['error'])?.['message'] ?? item['error']),
       durationMs: durationMs(item['duration']),
     }),
-    body: outputBody('result', asOutputText(item['result'])),
+    body: outputBody('result', resultText(item['result'])),
   }),
   dynamicToolCall: (item) => ({
     fields: shortFields({
@@ -71,7 +72,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
       success: item['success'],
       durationMs: durationMs(item['duration']),
     }),
-    body: outputBody('contentItems', asOutputText(item['content_items'])),
+    body: outputBody('contentItems', resultText(item['content_items'])),
   }),
   collabAgentToolCall: (item) => ({
     fields: shortFields({

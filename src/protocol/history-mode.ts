@@ -1,0 +1,2 @@
+/** How a rollout keeps history: `legacy` events, or `paginated` items with ordinals. */
+export type HistoryMode = 'legacy' | 'paginated';

@@ -1,0 +1,80 @@
+import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from './json.js';
+import { type UserText, userTextOf } from './user-text.js';
+
+/**
+ * What one line, other than a session_meta, says of its thread. An absent fact is not said
+ * (docs/codex-home.md, From lines to metadata).
+ */
+export interface LineFacts {
+  /** Where the thread works from here on. */
+  readonly cwd?: string | undefined;
+  /** Where it works, if nothing has said so before. */
+  readonly firstCwd?: string | undefined;
+  readonly model?: string | undefined;
+  readonly modelProvider?: string | undefined;
+  readonly reasoningEffort?: string | undefined;
+  readonly approvalMode?: string | undefined;
+  /** JSON text. */
+  readonly permissionProfile?: string | undefined;
+  readonly tokensUsed?: number | undefined;
+  /** The preview, while no message has made one. */
+  readonly goal?: string | undefined;
+  readonly userText?: UserText | undefined;
+  /** True when a turn begins: only then has a person asked for something. */
+  readonly startsTurn?: boolean | undefined;
+}
+
+const NOTHING: LineFacts = {};
+
+export function factsOfLine({ type, payload }: { readonly type: string; readonly payload: JsonObject }): LineFacts {
+  if (type === 'turn_context') return factsOfTurnContext(payload);
+  return type === 'event_msg' ? factsOfEvent(payload) : NOTHING;
+}
+
+function factsOfTurnContext(context: JsonObject): LineFacts {
+  return {
+    firstCwd: asText(context['cwd']),
+    model: asText(context['model']),
+    reasoningEffort: asText(context['effort']),
+    ...policies(context),
+  };
+}
+
+function factsOfEvent(event: JsonObject): LineFacts {
+  switch (event['type']) {
+    case 'thread_settings_applied':
+      return factsOfSettings(asObject(event['thread_settings']) ?? {});
+    case 'token_count': {
+      const usage = asObject(asObject(event['info'])?.['total_token_usage']);
+      const total = asNumber(usage?.['total_tokens']);
+      return total === undefined ? NOTHING : { tokensUsed: Math.max(0, total) };
+    }
+    case 'thread_goal_updated':
+      return { goal: asString(asObject(event['goal'])?.['objective'])?.trim() || undefined };
+    case 'task_started':
+    case 'turn_started':
+      return { startsTurn: true };
+    default: {
+      const userText = userTextOf(event);
+      return userText ? { userText } : NOTHING;
+    }
+  }
+}
+
+function factsOfSettings(settings: JsonObject): LineFacts {
+  return {
+    cwd: asText(settings['cwd']),
+    model: asText(settings['model']),
+    modelProvider: asText(settings['model_provider_id']),
+    reasoningEffort: asText(settings['reasoning_effort']),
+    ...policies(settings),
+  };
+}
+
+function policies(settings: JsonObject): Pick<LineFacts, 'approvalMode' | 'permissionProfile'> {
+  const profile = asObject(settings['permission_profile']) ?? asObject(settings['sandbox_policy']);
+  return {
+    approvalMode: asText(settings['approval_policy']),
+    permissionProfile: profile && jsonText(profile),
+  };
+}
