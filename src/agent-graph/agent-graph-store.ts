@@ -19,7 +19,10 @@ export interface Descendant {
 
 /** The graph of spawned threads. Injected like the store; an edge may name a thread that the store does not have. */
 export interface AgentGraphStore {
-  /** Sets the one parent of a child, and the status. Throws `unsupported` where edges are derived and not kept. */
+  /**
+   * Sets the one parent of a child, and the status. Throws `unsupported` where edges are derived, and this one
+   * cannot be.
+   */
   upsertSpawnEdge(edge: SpawnEdge): Promise<void>;
 
   /** Does nothing for a child without an edge. Throws `unsupported` where edges are derived and not kept. */

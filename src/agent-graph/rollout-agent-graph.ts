@@ -16,8 +16,12 @@ export class RolloutAgentGraph implements AgentGraphStore {
     this.#library = library;
   }
 
-  async upsertSpawnEdge(): Promise<void> {
-    throw cannotKeep();
+  /** Keeps nothing: an edge that the child's rollout does not tell cannot be. */
+  async upsertSpawnEdge({ parentThreadId, childThreadId, status }: SpawnEdge): Promise<void> {
+    this.#library.catalog.refresh();
+    const edge = await this.#edgeTo(childThreadId);
+    const isTold = edge !== undefined && edge !== 'unknown yet' && edge.parentThreadId === parentThreadId;
+    if (!isTold || status !== 'open') throw cannotKeep();
   }
 
   async setSpawnEdgeStatus(): Promise<void> {

@@ -28,7 +28,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
 
   async upsertSpawnEdge(edge: SpawnEdge): Promise<void> {
     const rows = this.#opened();
-    if (!rows) return await this.#rollouts.upsertSpawnEdge();
+    if (!rows) return await this.#rollouts.upsertSpawnEdge(edge);
     await rows.db.write(() => rows.edges.upsert(edge));
   }
 

@@ -16,6 +16,11 @@ export function openOrCreate(file: string): number {
   return opened(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
 }
 
+/** Makes a file to be read and appended to; it must not be there yet. */
+export function openNew(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL);
+}
+
 /** As openOrCreate, for a lock file: never through a link. */
 export function openLockFile(file: string): number {
   return opened(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW);

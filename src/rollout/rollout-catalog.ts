@@ -64,6 +64,11 @@ export class RolloutCatalog {
     this.#refreshedAt = now;
   }
 
+  /** A file was made by this process: known at once, without a look at the folders. */
+  made(file: RolloutFile): void {
+    this.#add(file);
+  }
+
   /** A file was moved by this process: known at once, without a look at the folders. */
   moved(file: RolloutFile, target: string): void {
     this.#add({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });

@@ -30,3 +30,9 @@ export function parseRolloutFileName(name: string): RolloutFileName | undefined 
 export function datedFolder(stamp: string): [string, string, string] {
   return [stamp.slice(0, 4), stamp.slice(5, 7), stamp.slice(8, 10)];
 }
+
+/** The name of a new rollout, made now: its stamp is local time, as Codex writes it. */
+export function newRolloutFileName(threadId: ThreadId, now: Date): string {
+  const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000);
+  return `rollout-${local.toISOString().slice(0, 19).replaceAll(':', '-')}-${threadId}.jsonl`;
+}

@@ -14,26 +14,33 @@ export interface WriterLock {
 }
 
 const COORDINATION_WAIT_MS = 2000;
-/** Another threadkeeper holds the lock for the moment of a write, Codex for hours: only the former is waited for. */
-const PATIENCE_MS = 250;
-/** The mode of a lock file of ours, by which it is told from Codex's; nobody's umask makes it. */
-const MARK = 0o604;
+/** A threadkeeper that writes once holds the lock for a moment, who has the thread open for hours: only the former is waited for. */
+const PATIENCE_MS = 2000;
+/** The mode of a lock file that we hold for a moment, by which it is told from others; nobody's umask makes it. */
+const BRIEF = 0o604;
+const LASTING = 0o644;
 const RETRY_MS = 25;
 
 /**
  * Takes the lock of a thread's one writer, in the same way and on the same files as Codex (docs/codex-home.md, Writer
- * locks): `.coordination.lock` first, then `<id>.lock`. Throws `conflict` when another process keeps it.
+ * locks): `.coordination.lock` first, then `<id>.lock`. Throws `conflict` when another process keeps it, or this one
+ * does. A `lasting` lock is for a thread that stays open: nobody waits for it.
  */
-export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): Promise<WriterLock> {
+export async function acquireWriterLock(
+  home: RolloutHome,
+  threadId: ThreadId,
+  span: 'brief' | 'lasting' = 'brief',
+): Promise<WriterLock> {
   home.assertInside(home.writerLocks);
   mkdirSync(home.writerLocks, { recursive: true });
   const file = lockFile(home, threadId);
   const deadline = Date.now() + PATIENCE_MS;
-  let fd = await tryLock(home, threadId, file);
+  const mode = span === 'brief' ? BRIEF : LASTING;
+  let fd = await tryLock(home, threadId, file, mode);
   while (fd === undefined) {
     if (Date.now() > deadline) throw hasWriterConflict(threadId);
     await sleep(RETRY_MS);
-    fd = await tryLock(home, threadId, file);
+    fd = await tryLock(home, threadId, file, mode);
   }
   const held = fd;
   return {
@@ -48,19 +55,24 @@ export async function acquireWriterLock(home: RolloutHome, threadId: ThreadId): 
   };
 }
 
-/** The lock, or undefined while another threadkeeper has it. Throws `conflict` when another program does. */
-function tryLock(home: RolloutHome, threadId: ThreadId, file: string): Promise<number | undefined> {
+/** The lock, or undefined while somebody has it for a moment. Throws `conflict` when it is held for longer. */
+function tryLock(home: RolloutHome, threadId: ThreadId, file: string, mode: number): Promise<number | undefined> {
   return withCoordination(home, () => {
     const opened = openLockFile(file);
     if (flockNow(opened, 'exclusive')) {
-      fchmodSync(opened, MARK);
+      fchmodSync(opened, mode);
       return opened;
     }
-    const isOurs = (fstatSync(opened).mode & 0o777) === MARK;
+    const isPassing = isBrief(opened);
     closeSync(opened);
-    if (isOurs) return undefined;
+    if (isPassing) return undefined;
     throw hasWriterConflict(threadId);
   });
+}
+
+/** True for the lock file of one that writes once, while it is held. */
+function isBrief(fd: number): boolean {
+  return (fstatSync(fd).mode & 0o777) === BRIEF;
 }
 
 export const hasWriterConflict = (threadId: ThreadId) =>
@@ -69,7 +81,10 @@ export const hasWriterConflict = (threadId: ThreadId) =>
     'Another program (Codex, or another threadkeeper) has this thread open. Close it there, then call again.',
   );
 
-/** True while some process holds the thread's writer lock. Takes no lock that could make another writer fail. */
+/**
+ * True while some process has the thread open for writing; one that holds the lock for a moment does not count. Takes no
+ * lock that could make another writer fail.
+ */
 export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<boolean> {
   const file = lockFile(home, threadId);
   if (!existsSync(file)) return false;
@@ -77,7 +92,7 @@ export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<
     if (!existsSync(file)) return false;
     const fd = openToRead(file);
     try {
-      return !flockNow(fd, 'shared');
+      return !flockNow(fd, 'shared') && !isBrief(fd);
     } finally {
       closeSync(fd);
     }

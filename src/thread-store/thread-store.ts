@@ -1,14 +1,20 @@
+import type { HistoryMode } from '../protocol/history-mode.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { GitInfo, HistoryMode } from '../protocol/session-meta.js';
+import type { RolloutItem } from '../protocol/rollout-item.js';
+import type { RolloutLine } from '../protocol/rollout-line.js';
+import type { GitInfo } from '../protocol/session-meta.js';
 import type { SessionSource, SourceKind } from '../protocol/session-source.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import type { Turn } from '../transcript/turn.js';
 
 /**
  * Where threads are kept. This is the whole contract: nothing above it knows SQLite, JSONL, a path or a home folder.
- * Every method throws ThreadkeeperError and nothing else on purpose. Methods for live threads come with live threads.
+ * Every method throws ThreadkeeperError and nothing else on purpose.
+ *
+ * A thread is live while this store has it open for writing, and then nobody else can. Appending is raw history:
+ * `updateThreadMetadata` alone writes metadata, and whoever appends derives it (`threads/`).
  */
-export interface ThreadStore {
+export interface ThreadStore extends LiveThreadStore {
   /** What this store can do beyond the methods below. */
   readonly capabilities: StoreCapabilities;
 
@@ -33,16 +39,95 @@ export interface ThreadStore {
 
   /**
    * Archives this one thread; its descendants are the caller's business. Returns false, and does nothing, when it is
-   * archived already. Throws `thread_not_found`, and `conflict` when another process is writing it. A dry run checks
-   * the same and moves nothing.
+   * archived already. Throws `thread_not_found`, and `conflict` when it is live, here or elsewhere. A dry run checks
+   * the same, but for being live here, and moves nothing.
    */
   archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
   /** Brings this one thread back. Returns false, and does nothing, when it is active. Throws as archiveThread. */
   unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
-  /** Releases what the store holds. */
+  /** The history of a thread, oldest first, inherited parts included. Throws `thread_not_found`. */
+  loadHistory(threadId: ThreadId): AsyncIterable<RolloutLine>;
+
+  /** Releases what the store holds, live threads without writing what is queued. */
   close(): Promise<void>;
+}
+
+/** The part of the contract for live threads. Without a live writer all but the first three throw `thread_not_found`. */
+export interface LiveThreadStore {
+  /**
+   * Opens a new thread for writing. Lazy: until it has an item, a patch or is persisted it leaves no trace, but can be
+   * read. Throws `conflict` when the id is taken, `invalid_request` when this store needs a cwd and there is none.
+   */
+  createThread(params: CreateThreadParams): Promise<void>;
+
+  /**
+   * Opens a thread that is there for writing. Throws `thread_not_found`, `conflict` when it is live, here or elsewhere,
+   * or archived, and `unsupported` when it cannot be appended to.
+   */
+  resumeThread(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void>;
+
+  /**
+   * Makes a thread that goes on from another, whole or up to and with one of its turns, and opens it for writing. Its
+   * history is there at once. Throws `thread_not_found`, `invalid_request` when there is no such turn.
+   */
+  forkThread(params: ForkThreadParams): Promise<void>;
+
+  /**
+   * Appends what the shared policy keeps of the items, in order; they can be read when this returns. No metadata
+   * changes. When it throws, the items wait in memory and come first with the next append or flush: do not repeat them.
+   */
+  appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void>;
+
+  /** Makes the thread durable even when it has no item, and writes what waits. */
+  persistThread(threadId: ThreadId): Promise<void>;
+
+  /** Writes what waits; a thread without a trace stays so. */
+  flushThread(threadId: ThreadId): Promise<void>;
+
+  /** Flushes and closes. When that fails the thread stays live. */
+  shutdownThread(threadId: ThreadId): Promise<void>;
+
+  /** Closes without writing what waits; what is written stays. Does nothing when the thread is not live. */
+  discardThread(threadId: ThreadId): Promise<void>;
+}
+
+/** What a thread's own settings say, as its caller knows them. */
+export interface ThreadOwnMetadata {
+  /** Absent: a thread without a file system. */
+  readonly cwd: string | undefined;
+  readonly modelProvider: string | undefined;
+  readonly memoryMode: 'enabled' | 'disabled';
+}
+
+/** A new thread. Ids and times are the caller's. */
+export interface CreateThreadParams {
+  readonly threadId: ThreadId;
+  /** The root of the tree of spawned threads; for a root its own id. */
+  readonly sessionId: ThreadId;
+  readonly parentThreadId?: ThreadId | undefined;
+  readonly source: SessionSource;
+  readonly threadSource: string | undefined;
+  /** Which program makes it, and in which version. */
+  readonly originator: string;
+  readonly cliVersion: string;
+  readonly agentNickname?: string | undefined;
+  readonly agentRole?: string | undefined;
+  readonly agentPath?: string | undefined;
+  readonly historyMode: HistoryMode;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly git: GitInfo | undefined;
+  readonly metadata: ThreadOwnMetadata;
+}
+
+export interface ForkThreadParams {
+  readonly sourceThreadId: ThreadId;
+  /** The last turn that the fork inherits; absent: all of them, an open one included. */
+  readonly lastTurnId?: string | undefined;
+  /** Its history mode is that of the source. */
+  readonly thread: Omit<CreateThreadParams, 'historyMode'>;
 }
 
 export interface MoveOptions {
@@ -53,11 +138,17 @@ export interface StoreCapabilities {
   /** One line for a person: what is served from where. */
   readonly description: string;
   readonly isReadOnly: boolean;
+  /** How a new thread should keep its history. */
+  readonly defaultHistoryMode: HistoryMode;
+  /** False where recency is the time of the last change, of whatever kind. */
+  readonly keepsRecency: boolean;
 }
 
 /** A thread's metadata. Times are milliseconds since the epoch; undefined is unknown. */
 export interface StoredThread {
   readonly threadId: ThreadId;
+  /** The root of the tree of spawned threads, if the thread says. */
+  readonly sessionId: ThreadId | undefined;
   /** The name that a person chose. */
   readonly name: string | undefined;
   /** Derived from the first message; may be empty, and is never cut. */

@@ -139,9 +139,19 @@ describe('edges that are kept', () => {
     },
   );
 
-  it('are refused where edges are derived from rollouts', async () => {
-    const error = await errorOf(rolloutGraph(new TestHome()).upsertSpawnEdge());
-    expect(error.code).toBe('unsupported');
+  it('are refused where edges are derived from rollouts, unless the rollout says the same', async () => {
+    const home = new TestHome();
+    const root = newId();
+    const { id: child } = home.rollout({ meta: spawnedBy(root) });
+    const graph = rolloutGraph(home);
+    await graph.upsertSpawnEdge({ parentThreadId: root, childThreadId: child, status: 'open' });
+    for (const edge of [
+      { parentThreadId: child, childThreadId: root, status: 'open' },
+      { parentThreadId: newId(), childThreadId: child, status: 'open' },
+      { parentThreadId: root, childThreadId: child, status: 'closed' },
+    ] as const) {
+      expect(await errorOf(graph.upsertSpawnEdge(edge))).toMatchObject({ code: 'unsupported' });
+    }
   });
 });
 

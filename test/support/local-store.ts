@@ -1,5 +1,11 @@
 import { onTestFinished } from 'vitest';
 import { type BootstrapOptions, bootstrap, type Threadkeeper } from '../../src/bootstrap.js';
+import { RolloutHome } from '../../src/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
+import { openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
+import { StateDbSlot } from '../../src/state/state-db-slot.js';
+import { Backfill } from '../../src/thread-store/local/backfill.js';
+import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 
 /** The parts of the server over a home, as the program puts them together; `warnings` is what it said to a person. */
 export async function open(
@@ -18,4 +24,25 @@ export async function open(
   const threadkeeper = await bootstrap(all, (message) => warnings.push(message));
   onTestFinished(() => threadkeeper.close());
   return { ...threadkeeper, warnings };
+}
+
+export interface StoreOptions {
+  readonly own?: StateDbConfig['own'];
+  readonly busyTimeoutMs?: number;
+}
+
+/** The store of a home alone, over the state DB that there is. */
+export async function openStore(
+  home: string,
+  { own = 'never', busyTimeoutMs }: StoreOptions = {},
+): Promise<LocalThreadStore> {
+  const { stateDb } = await openStateDb({ sqliteHome: home, readOnly: false, own, busyTimeoutMs });
+  const library = new RolloutLibrary(new RolloutHome(home));
+  if (stateDb?.owner === 'threadkeeper') await new Backfill(library, stateDb).run();
+  const store = new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn: () => {} });
+  onTestFinished(async () => {
+    await store.close();
+    stateDb?.close();
+  });
+  return store;
 }

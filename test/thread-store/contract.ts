@@ -3,6 +3,7 @@ import type { ThreadId } from '../../src/protocol/ids.js';
 import type { ListThreadsParams, ThreadFilter, ThreadStore, TurnCursor } from '../../src/thread-store/thread-store.js';
 import { errorOf } from '../support/error-of.js';
 import { newId } from '../support/test-home.js';
+import { liveThreadContract } from './live-contract.js';
 import { type Seed, seed } from './seed.js';
 
 /** Makes a store that holds these threads and nothing else. */
@@ -383,6 +384,8 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
         expect(await errorOf(store.unarchiveThread(newId()))).toMatchObject({ code: 'thread_not_found' });
       });
     });
+
+    liveThreadContract(make);
   });
 }
 

@@ -1,26 +1,34 @@
 import { statSync } from 'node:fs';
-import { readOnly } from '../../protocol/errors.js';
+import { conflict, readOnly } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
+import type { RolloutItem } from '../../protocol/rollout-item.js';
+import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { resolveLineage } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
+import type { Durability } from '../../rollout/rollout-recorder.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
 import type { StateDbSlot } from '../../state/state-db-slot.js';
 import type { ThreadRow } from '../../state/thread-rows.js';
+import { KeyedQueue } from '../keyed-queue.js';
 import type {
+  CreateThreadParams,
+  ForkThreadParams,
   ListThreadsParams,
   ListTurnsParams,
   MetadataUpdate,
   MoveOptions,
   StoreCapabilities,
   StoredThread,
+  ThreadOwnMetadata,
   ThreadPage,
   ThreadStore,
   TurnPage,
 } from '../thread-store.js';
+import { historyOf } from './history.js';
 import { HomeRepair } from './home-repair.js';
-import { KeyedQueue } from './keyed-queue.js';
+import { LiveThreads } from './live-threads.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
 import { MetadataWriter } from './metadata-writer.js';
@@ -37,6 +45,8 @@ export interface LocalThreadStoreOptions {
   readonly slot: StateDbSlot;
   /** Refuses every write. */
   readonly readOnly: boolean;
+  /** What a flush of a live thread promises. */
+  readonly durability?: Durability | undefined;
   readonly warn: Warn;
 }
 
@@ -50,16 +60,18 @@ export class LocalThreadStore implements ThreadStore {
   readonly #ownIndex: OwnIndex;
   readonly #writer: MetadataWriter;
   readonly #mover: ThreadMover;
+  readonly #live: LiveThreads;
   /** Calls of one client can come all at once: two writes on one thread are no conflict. */
   readonly #writes = new KeyedQueue<ThreadId>();
 
-  constructor({ library, slot, readOnly: isReadOnly, warn }: LocalThreadStoreOptions) {
+  constructor({ library, slot, readOnly: isReadOnly, durability, warn }: LocalThreadStoreOptions) {
     this.#local = new LocalHome(library, slot, warn);
     this.#resolver = new ThreadResolver(this.#local);
     this.#previews = new PreviewReader(this.#local);
     this.#ownIndex = new OwnIndex(this.#local);
-    this.#writer = new MetadataWriter(this.#local, this.#resolver);
-    this.#mover = new ThreadMover(this.#local, this.#resolver);
+    this.#live = new LiveThreads(this.#local, this.#resolver, durability);
+    this.#writer = new MetadataWriter(this.#local, this.#resolver, this.#live);
+    this.#mover = new ThreadMover(this.#local, this.#resolver, this.#live);
     const repair = isReadOnly ? undefined : new HomeRepair(this.#local, this.#resolver, this.#mover);
     this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex, repair);
     const description = () => {
@@ -70,11 +82,18 @@ export class LocalThreadStore implements ThreadStore {
       get description() {
         return description();
       },
+      get keepsRecency() {
+        return slot.current?.owner === 'codex';
+      },
       isReadOnly,
+      // Codex reads legacy threads at once; paginated ones only after it has made a projection of them.
+      defaultHistoryMode: 'legacy',
     };
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
+    const unwritten = this.#live.unwritten(threadId);
+    if (unwritten) return unwritten;
     return await this.#resolver.reading(threadId, (thread) => this.#stored(thread));
   }
 
@@ -83,6 +102,7 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async listTurns(params: ListTurnsParams): Promise<TurnPage> {
+    if (this.#live.unwritten(params.threadId)) return { turns: [], hasMore: false, warnings: [] };
     return await this.#resolver.reading(params.threadId, async (thread) => {
       if (thread.meta?.historyBase) this.#local.catalog.refresh();
       const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
@@ -107,8 +127,56 @@ export class LocalThreadStore implements ThreadStore {
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     return await this.#writes.run(threadId, async () => {
       this.#assertWritable();
+      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
       const warnings = await this.#writer.write(threadId, patch);
+      if (this.#local.indexesFiles) await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
       return { thread: await this.readThread(threadId), warnings };
+    });
+  }
+
+  async *loadHistory(threadId: ThreadId): AsyncGenerator<RolloutLine> {
+    if (this.#live.unwritten(threadId)) return;
+    const { file, meta } = await this.#resolver.resolve(threadId);
+    if (meta?.historyBase) this.#local.catalog.refresh();
+    yield* historyOf(await resolveLineage(file, this.#local.catalog, threadId));
+  }
+
+  async createThread(params: CreateThreadParams): Promise<void> {
+    await this.#write(params.threadId, () => this.#live.create(params));
+  }
+
+  async resumeThread(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void> {
+    await this.#write(threadId, () => this.#live.resume(threadId, metadata));
+  }
+
+  async forkThread(params: ForkThreadParams): Promise<void> {
+    await this.#write(params.thread.threadId, () => this.#live.fork(params));
+  }
+
+  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
+    await this.#write(threadId, () => this.#live.append(threadId, items));
+  }
+
+  async persistThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.persist(threadId));
+  }
+
+  async flushThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.flush(threadId));
+  }
+
+  async shutdownThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.shutdown(threadId));
+  }
+
+  async discardThread(threadId: ThreadId): Promise<void> {
+    await this.#writes.run(threadId, () => this.#live.discard(threadId));
+  }
+
+  async #write<T>(threadId: ThreadId, action: () => Promise<T>): Promise<T> {
+    return await this.#writes.run(threadId, async () => {
+      this.#assertWritable();
+      return await action();
     });
   }
 
@@ -121,6 +189,9 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
+    if (this.#live.get(threadId) && !options?.dryRun) {
+      throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
+    }
     const thread = await this.#resolver.resolve(threadId);
     if (thread.file.isArchived === isArchived) {
       if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
@@ -133,7 +204,8 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async close(): Promise<void> {
-    // Files are opened per call, and the state DB belongs to whoever opened it.
+    // The state DB belongs to whoever opened it.
+    await this.#live.closeAll();
     this.#ownIndex.close();
   }
 

@@ -1,18 +1,30 @@
 import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import type { GitInfo } from '../../protocol/session-meta.js';
+import type { GitInfo, SessionMeta } from '../../protocol/session-meta.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import { openSlimAppender, type SlimAppender, type SlimMetaChange } from '../../rollout/rollout-append.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { RolloutRecorder } from '../../rollout/rollout-recorder.js';
+import { type SlimMetaChange, slimMetaItem } from '../../rollout/session-meta-item.js';
 import type { RolloutSummary } from '../../rollout/summary-cache.js';
 import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
 import type { RowChanges, ThreadRow } from '../../state/thread-rows.js';
+import type { LiveThreads } from './live-threads.js';
 import type { LocalHome } from './local-home.js';
+import { PreviewReader } from './preview-reader.js';
 import { rowOfRollout } from './row-of-rollout.js';
-import { rowOwnName } from './stored-thread.js';
+import { rowOwnName, threadFromFile } from './stored-thread.js';
 import { historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
 
-/** Fields that need no state DB: the name has the name index, the others the rollout. */
+/** Fields that can be set without Codex's state DB: the name has the name index, the others the rollout. */
 const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMode']);
+/** Without that DB these are the time of the file's last change. */
+const FILE_TIMES: ReadonlySet<string> = new Set(['updatedAt', 'advanceRecencyAt']);
+
+/** A rollout that is open, and known to take another line. */
+interface SlimAppender {
+  append(change: SlimMetaChange): void;
+  close(): void;
+}
 
 type AppendName = (threadId: ThreadId, name: string) => void;
 
@@ -34,21 +46,26 @@ interface Plan {
 export class MetadataWriter {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
+  readonly #live: LiveThreads;
+  readonly #previews: PreviewReader;
 
-  constructor(local: LocalHome, resolver: ThreadResolver) {
+  constructor(local: LocalHome, resolver: ThreadResolver, live: LiveThreads) {
     this.#local = local;
     this.#resolver = resolver;
+    this.#live = live;
+    this.#previews = new PreviewReader(local);
   }
 
   /** Applies a patch that is not empty; returns what could not be kept as well as it should. */
   async write(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<string[]> {
     const fields = presentFields(patch);
     // An unknown thread, or a patch that cannot be, takes no lock.
-    this.#validate(await this.#resolver.resolve(threadId), fields);
+    await this.#resolver.reading(threadId, (thread) => this.#validate(thread, fields));
     const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
     const warnings: string[] = [];
     let lock: WriterLock | undefined;
-    if (touchesRollout) {
+    const isLive = this.#live.get(threadId) !== undefined;
+    if (touchesRollout && !isLive) {
       try {
         lock = await acquireWriterLock(this.#local.home, threadId);
       } catch (error) {
@@ -62,7 +79,7 @@ export class MetadataWriter {
       }
     }
     try {
-      const write = (append?: AppendName) => this.#writeLocked(threadId, fields, lock !== undefined, append);
+      const write = (append?: AppendName) => this.#writeLocked(threadId, fields, isLive || lock !== undefined, append);
       await (fields.name === undefined ? write() : this.#local.names.locked(write));
     } catch (error) {
       throw writeFailure('writing to the home', error);
@@ -80,16 +97,39 @@ export class MetadataWriter {
     appendName: AppendName | undefined,
   ): Promise<void> {
     const { plan, appender } = await this.#resolver.reading(threadId, async (thread) => {
-      this.#validate(thread, fields);
+      await this.#validate(thread, fields);
       const found = await this.#plan(thread, fields);
-      const opens = found.slim !== undefined && mayAppend;
-      return { plan: found, appender: opens && thread.meta ? openSlimAppender(thread.file, thread.meta) : undefined };
+      const isAppended = found.slim !== undefined && mayAppend;
+      return {
+        plan: found,
+        appender: isAppended && thread.meta ? this.#appender(thread.file, thread.meta) : undefined,
+      };
     });
     try {
       await this.#apply(threadId, plan, appender, appendName);
     } finally {
       appender?.close();
     }
+  }
+
+  /** A thread that is live here is appended to by the recorder that it has. */
+  #appender(file: RolloutFile, meta: SessionMeta): SlimAppender {
+    const open = this.#live.get(meta.id);
+    const recorder = open?.recorder ?? RolloutRecorder.open({ file: file.path, mode: meta.historyMode });
+    return {
+      append(change) {
+        // What waits there comes first, and was promised already.
+        recorder.write();
+        recorder.add([slimMetaItem(open?.meta ?? meta, change)]);
+        try {
+          recorder.write();
+        } catch (error) {
+          recorder.takeBack(1);
+          throw error;
+        }
+      },
+      close: () => (open ? undefined : recorder.discard()),
+    };
   }
 
   /** As with Codex, a thread that is open elsewhere can still be patched where its row is the place that counts. */
@@ -99,12 +139,12 @@ export class MetadataWriter {
     return isHeld && rowCounts && historyModeOf(thread) === 'paginated';
   }
 
-  #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): void {
+  async #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<void> {
     if (!this.#local.rows || this.#local.indexesFiles) {
-      const lost = Object.keys(fields).filter((key) => !KEPT_IN_FILES.has(key));
+      const lost = await this.#fieldsNotInFile(thread, fields);
       if (lost.length > 0) {
         throw unsupported(
-          `${lost.join(', ')} cannot be kept without a state DB`,
+          `${lost.join(', ')} cannot be kept without Codex’s state DB: the rollout says otherwise`,
           'Nothing was changed. Start Codex once: it makes the DB.',
         );
       }
@@ -131,6 +171,20 @@ export class MetadataWriter {
     }
   }
 
+  /** Fields for which there is no place but the rollout, where they follow from the history, and which it does not say. */
+  async #fieldsNotInFile({ file, threadId }: ResolvedThread, fields: ThreadMetadataPatch): Promise<string[]> {
+    const isJustWritten = this.#live.get(threadId) !== undefined;
+    const keys = Object.keys(fields).filter(
+      (key) => !KEPT_IN_FILES.has(key) && !(isJustWritten && FILE_TIMES.has(key)),
+    );
+    if (keys.length === 0) return [];
+    const summary = await this.#local.summaries.full(file);
+    const preview = await this.#previews.previewOf(file);
+    const thread = threadFromFile(file, summary, preview, this.#local.names);
+    const said: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
+    return keys.filter((key) => FILE_TIMES.has(key) || (said[key] ?? null) !== Object(fields)[key]);
+  }
+
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
     const { row } = thread;
     // What differs from the row is news for the rollout too; else the rollout has to be read to know.
@@ -141,11 +195,15 @@ export class MetadataWriter {
     const known = row ? gitOfRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
     const firstMessage = row?.firstUserMessage ?? summary?.metadata.title ?? '';
-    // Our own rows are an index of the files, and names are in the name index.
-    const { name: _, ...withoutName } = fields;
-    const columns = this.#local.indexesFiles ? withoutName : fields;
-    const changes = rowChanges(columns, git, historyModeOf(thread) === 'legacy', firstMessage, row);
     const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
+    // Our own rows are an index of the files: names are in the name index, what follows from the history is indexed.
+    const { gitInfo, memoryMode } = fields;
+    const columns = this.#local.indexesFiles ? { gitInfo, memoryMode } : fields;
+    const isLegacy = historyModeOf(thread) === 'legacy';
+    // The title of a legacy thread is where its name is: a first message must not take its place.
+    const { title, ...untitled } = columns;
+    const isNamed = isLegacy && shownName !== '';
+    const changes = rowChanges(isNamed ? untitled : { ...untitled, title }, git, isLegacy, firstMessage, row);
     const indexName = fields.name === undefined ? undefined : (fields.name ?? '');
     return {
       changes: onlyDifferent(changes, row),

@@ -69,6 +69,18 @@ export class OwnIndex {
     }
   }
 
+  /** Indexes a file that this process has just written to: no list lags behind a write of our own. */
+  async written(file: RolloutFile): Promise<void> {
+    const { rows, indexesFiles } = this.#local;
+    if (!rows || !indexesFiles || rows.db.readOnly) return;
+    try {
+      await this.#index([file]);
+    } catch (error) {
+      if (!(error instanceof ThreadkeeperError)) throw error;
+      this.#local.warn(`the index is behind the files for now (${error.message})`);
+    }
+  }
+
   close(): void {
     this.#watcher.close();
   }
@@ -112,7 +124,7 @@ export class OwnIndex {
     const without: RolloutFile[] = [];
     for (const file of files) {
       const stat = statOf(file);
-      const found = await this.#indexer.read(file);
+      const found = await this.#indexer.read(file, { isGrowing: true });
       if (found) indexed.push(found);
       if (found?.threadId === file.threadId) {
         this.#passedOver.delete(file.path);

@@ -25,10 +25,14 @@ export class RolloutIndexer {
     this.#previews = new PreviewReader(library);
   }
 
-  /** The row of a file; undefined when the file holds no thread or cannot be read. */
-  async read(file: RolloutFile): Promise<IndexedRollout | undefined> {
+  /**
+   * The row of a file; undefined when the file holds no thread or cannot be read. What was read of a growing file is
+   * kept, so that the next time only the rest is.
+   */
+  async read(file: RolloutFile, { isGrowing = false } = {}): Promise<IndexedRollout | undefined> {
     try {
-      const summary = await this.#library.summaries.once(file);
+      const { summaries } = this.#library;
+      const summary = isGrowing ? await summaries.full(file) : await summaries.once(file);
       if (isNoThread(summary.metadata)) return undefined;
       const { meta } = summary.metadata;
       const threadId = meta?.id ?? file.threadId;

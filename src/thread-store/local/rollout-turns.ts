@@ -1,7 +1,7 @@
 import { internalError, invalidRequest } from '../../protocol/errors.js';
+import type { HistoryMode } from '../../protocol/history-mode.js';
 import { asNumber, asString } from '../../protocol/json.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
-import type { HistoryMode } from '../../protocol/session-meta.js';
 import { Breather } from '../../rollout/breather.js';
 import {
   hasInvalidUtf8,

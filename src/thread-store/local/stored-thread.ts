@@ -19,6 +19,7 @@ export function threadFromRow(
   const source = storedSessionSource(row.source);
   return {
     threadId,
+    sessionId: meta?.sessionId,
     name: nameOfRow(row, names),
     preview: row.preview,
     title: row.historyMode === 'paginated' ? row.title || undefined : row.firstUserMessage || undefined,
@@ -64,6 +65,7 @@ export function threadFromFile(
   const time = Math.floor(modifiedAt);
   return {
     threadId,
+    sessionId: meta?.sessionId,
     name: names.nameOf(threadId),
     preview,
     title: metadata.title || undefined,

@@ -15,6 +15,7 @@ import {
 } from '../../rollout/rollout-move.js';
 import { acquireWriterLock, hasWriter, hasWriterConflict } from '../../rollout/writer-lock.js';
 import type { RowChanges } from '../../state/thread-rows.js';
+import type { LiveThreads } from './live-threads.js';
 import type { LocalHome } from './local-home.js';
 import type { ResolvedThread, ThreadResolver } from './thread-resolver.js';
 
@@ -25,10 +26,12 @@ import type { ResolvedThread, ThreadResolver } from './thread-resolver.js';
 export class ThreadMover {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
+  readonly #live: LiveThreads;
 
-  constructor(local: LocalHome, resolver: ThreadResolver) {
+  constructor(local: LocalHome, resolver: ThreadResolver, live: LiveThreads) {
     this.#local = local;
     this.#resolver = resolver;
+    this.#live = live;
   }
 
   /** Archives: the bytes, the times and the recency stay as they are. False when another process has done it already. */
@@ -97,7 +100,8 @@ export class ThreadMover {
     const { home } = this.#local;
     try {
       for (const file of await this.#filesOf(thread)) accessSync(path.dirname(file.path), constants.W_OK);
-      if (await hasWriter(home, thread.threadId)) throw hasWriterConflict(thread.threadId);
+      const isOurs = this.#live.get(thread.threadId) !== undefined;
+      if (!isOurs && (await hasWriter(home, thread.threadId))) throw hasWriterConflict(thread.threadId);
       const target = thread.file.isArchived ? activePath : archivedPath;
       plannedMoves(home, await this.#filesOf(thread), (file) => target(home, file));
     } catch (error) {

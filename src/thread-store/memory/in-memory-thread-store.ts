@@ -1,11 +1,13 @@
-import { invalidRequest, readOnly, threadNotFound } from '../../protocol/errors.js';
+import { conflict, invalidRequest, noSuchTurn, readOnly, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
+import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { storedSessionSource } from '../../protocol/session-source.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import type { Turn } from '../../transcript/turn.js';
 import { TurnBuilder } from '../../transcript/turn-builder.js';
 import { decodeListCursor, encodeListCursor } from '../list-cursor.js';
+import { newThread } from '../new-thread.js';
 import {
   comparePositions,
   countThreads,
@@ -16,6 +18,8 @@ import {
   validateListParams,
 } from '../thread-filter.js';
 import type {
+  CreateThreadParams,
+  ForkThreadParams,
   ListThreadsParams,
   ListTurnsParams,
   MetadataUpdate,
@@ -30,7 +34,10 @@ import type {
 
 interface Entry {
   thread: StoredThread;
-  readonly history: readonly RolloutLine[];
+  readonly history: RolloutLine[];
+  isLive: boolean;
+  /** False for a new thread that has neither item nor patch: it leaves no trace. */
+  isDurable: boolean;
 }
 
 /** Threads that live as long as the process: for tests, and as the plainest reading of the contract. */
@@ -39,12 +46,17 @@ export class InMemoryThreadStore implements ThreadStore {
   readonly #threads = new Map<ThreadId, Entry>();
 
   constructor({ readOnly: isReadOnly = false }: { readOnly?: boolean } = {}) {
-    this.capabilities = { description: 'in memory', isReadOnly };
+    this.capabilities = {
+      description: 'in memory',
+      isReadOnly,
+      defaultHistoryMode: 'legacy',
+      keepsRecency: true,
+    };
   }
 
   /** Puts a thread with its history in the store. */
   add(thread: StoredThread, history: readonly RolloutLine[] = []): void {
-    this.#threads.set(thread.threadId, { thread, history });
+    this.#threads.set(thread.threadId, { thread, history: [...history], isLive: false, isDurable: true });
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
@@ -56,7 +68,7 @@ export class InMemoryThreadStore implements ThreadStore {
     const after = decodeListCursor(params);
     const compare = comparePositions(params.order);
     const position = (thread: StoredThread) => positionOf(thread, params.sortBy);
-    const matching = [...this.#threads.values()].map(({ thread }) => thread).filter(threadMatcher(params.filter));
+    const matching = this.#durable().filter(threadMatcher(params.filter));
     const rest = matching
       .filter((thread) => isShown(params.filter, { isArchived: thread.isArchived, source: thread.source.kind }))
       .filter((thread) => !after || compare(position(thread), after) > 0)
@@ -89,8 +101,8 @@ export class InMemoryThreadStore implements ThreadStore {
 
   async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {
     const wanted = name.trim();
-    const named = [...this.#threads.values()].filter(({ thread }) => thread.name === wanted);
-    return named.slice(0, limit).map(({ thread }) => thread.threadId);
+    const named = this.#durable().filter(({ name: own }) => own === wanted);
+    return named.slice(0, limit).map(({ threadId }) => threadId);
   }
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
@@ -99,6 +111,7 @@ export class InMemoryThreadStore implements ThreadStore {
     if (Object.keys(fields).length > 0) {
       this.#assertWritable();
       entry.thread = patched(entry.thread, fields);
+      entry.isDurable = true;
     }
     return { thread: entry.thread, warnings: [] };
   }
@@ -111,12 +124,95 @@ export class InMemoryThreadStore implements ThreadStore {
     return this.#setArchived(threadId, false, options);
   }
 
+  async *loadHistory(threadId: ThreadId): AsyncGenerator<RolloutLine> {
+    yield* this.#entry(threadId).history;
+  }
+
+  async createThread(params: CreateThreadParams): Promise<void> {
+    this.#assertWritable();
+    this.#open(newThread(params), [], false);
+  }
+
+  async resumeThread(threadId: ThreadId): Promise<void> {
+    this.#assertWritable();
+    const entry = this.#entry(threadId);
+    if (entry.isLive) throw conflict(`thread ${threadId} is loaded already`, 'Use it as it is.');
+    if (entry.thread.isArchived) {
+      throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
+    }
+    entry.isLive = true;
+  }
+
+  async forkThread({ sourceThreadId, lastTurnId, thread }: ForkThreadParams): Promise<void> {
+    this.#assertWritable();
+    const source = this.#entry(sourceThreadId);
+    if (!source.isDurable) {
+      throw conflict(`thread ${sourceThreadId} has no history yet`, 'Append to it first; there is nothing to fork.');
+    }
+    const end = lastTurnId === undefined ? undefined : offsetAfterTurn(this.#turns(source, undefined), lastTurnId);
+    const { historyMode, preview, title, firstUserMessage } = source.thread;
+    const fork = { ...newThread({ ...thread, historyMode }), preview, title, firstUserMessage };
+    this.#open({ ...fork, forkedFromId: sourceThreadId }, source.history.slice(0, end), true);
+  }
+
+  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
+    const mode = this.#threads.get(threadId)?.thread.historyMode ?? 'legacy';
+    const kept = keptItems(items, mode);
+    if (kept.length === 0) return;
+    const entry = this.#live(threadId);
+    const timestamp = new Date().toISOString();
+    for (const item of kept) {
+      const ordinal = mode === 'paginated' ? (entry.history.at(-1)?.ordinal ?? -1) + 1 : undefined;
+      entry.history.push({ ...item, timestamp, ordinal });
+    }
+    entry.isDurable = true;
+  }
+
+  async persistThread(threadId: ThreadId): Promise<void> {
+    this.#live(threadId).isDurable = true;
+  }
+
+  async flushThread(threadId: ThreadId): Promise<void> {
+    this.#live(threadId);
+  }
+
+  async shutdownThread(threadId: ThreadId): Promise<void> {
+    this.#live(threadId);
+    await this.discardThread(threadId);
+  }
+
+  async discardThread(threadId: ThreadId): Promise<void> {
+    const entry = this.#threads.get(threadId);
+    if (!entry) return;
+    entry.isLive = false;
+    if (!entry.isDurable) this.#threads.delete(threadId);
+  }
+
   async close(): Promise<void> {
     this.#threads.clear();
   }
 
+  #open(thread: StoredThread, history: RolloutLine[], isDurable: boolean): void {
+    const { threadId } = thread;
+    if (this.#threads.has(threadId)) throw conflict(`thread ${threadId} exists`, 'Take another id.');
+    this.#threads.set(threadId, { thread, history, isLive: true, isDurable });
+  }
+
+  #durable(): StoredThread[] {
+    return [...this.#threads.values()].filter(({ isDurable }) => isDurable).map(({ thread }) => thread);
+  }
+
+  #live(threadId: ThreadId): Entry {
+    const entry = this.#threads.get(threadId);
+    if (!entry?.isLive) throw threadNotFound(threadId, 'It is not loaded for writing here: resume it first.');
+    return entry;
+  }
+
   #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): boolean {
     const entry = this.#entry(threadId);
+    if (entry.isLive && !options?.dryRun) {
+      throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
+    }
     if (entry.thread.isArchived === isArchived) return false;
     this.#assertWritable();
     if (options?.dryRun) return true;
@@ -126,7 +222,7 @@ export class InMemoryThreadStore implements ThreadStore {
     return true;
   }
 
-  #turns({ thread, history }: Entry, cursor: TurnCursor | undefined): Turn[] {
+  #turns({ thread, history, isLive }: Entry, cursor: TurnCursor | undefined): Turn[] {
     const window = cursor?.itemId === undefined ? undefined : { itemId: cursor.itemId, from: cursor.from ?? 0 };
     const builder = new TurnBuilder({
       mode: thread.historyMode,
@@ -135,7 +231,7 @@ export class InMemoryThreadStore implements ThreadStore {
       window,
     });
     for (const [offset, line] of history.entries()) builder.add(line, { rolloutId: thread.threadId, offset });
-    return builder.finish(false);
+    return builder.finish(isLive);
   }
 
   #entry(threadId: ThreadId): Entry {
@@ -147,6 +243,13 @@ export class InMemoryThreadStore implements ThreadStore {
   #assertWritable(): void {
     if (this.capabilities.isReadOnly) throw readOnly('this server is read-only', 'Start it without --read-only.');
   }
+}
+
+/** Where the turn after this one begins; undefined when it is the last. */
+function offsetAfterTurn(turns: readonly Turn[], turnId: string): number | undefined {
+  const index = turns.findIndex((turn) => turn.turnId === turnId);
+  if (index === -1) throw noSuchTurn(turnId);
+  return turns[index + 1]?.anchor.offset;
 }
 
 /** The thread with the fields of a patch put in. */

@@ -6,14 +6,15 @@ import { StateDbSlot } from '../../../src/state/state-db-slot.js';
 import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
 import { TestHome } from '../../support/test-home.js';
-import { threadStoreContract } from '../contract.js';
+import { type StoreFactory, threadStoreContract } from '../contract.js';
+import { rawAppendContract } from '../live-contract.js';
 import { seedHome } from './seed-home.js';
 
 const warn = (message: string) => {
   throw new Error(`nothing should be warned of: ${message}`);
 };
 
-threadStoreContract('LocalThreadStore with Codex’s state DB', async (seeds) => {
+const withCodexsDb: StoreFactory = async (seeds) => {
   const home = new TestHome();
   seedHome(home, home.stateDb(), seeds);
   const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
@@ -21,7 +22,10 @@ threadStoreContract('LocalThreadStore with Codex’s state DB', async (seeds) =>
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
   return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
-});
+};
+
+threadStoreContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
+rawAppendContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
 
 threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
   const home = new TestHome();

@@ -6,6 +6,7 @@ import type { StoredThread } from '../../../src/thread-store/thread-store.js';
 import { errorOf } from '../../support/error-of.js';
 import { rolloutText } from '../../support/test-home.js';
 import { threadStoreContract } from '../contract.js';
+import { rawAppendContract } from '../live-contract.js';
 import { rolloutOf, type Seed, seed } from '../seed.js';
 
 function storeOf(seeds: readonly Seed[], options: { readOnly?: boolean } = {}): InMemoryThreadStore {
@@ -28,6 +29,7 @@ function threadOf(entry: Seed): StoredThread {
   const source = sessionSource(meta['source']);
   return {
     threadId: entry.id,
+    sessionId: entry.id,
     name: entry.name,
     preview: firstMessage ?? '',
     title: firstMessage,
@@ -60,6 +62,7 @@ function threadOf(entry: Seed): StoredThread {
 }
 
 threadStoreContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
+rawAppendContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
 
 describe('InMemoryThreadStore', () => {
   it('refuses writes when it is read-only', async () => {

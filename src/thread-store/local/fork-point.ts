@@ -1,0 +1,91 @@
+import { internalError, invalidRequest, noSuchTurn } from '../../protocol/errors.js';
+import type { HistoryMode } from '../../protocol/history-mode.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import { readLinesBackward } from '../../rollout/line-reader.js';
+import type { Lineage } from '../../rollout/lineage.js';
+import { openRollout, type RolloutBytes } from '../../rollout/rollout-bytes.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { lastOrdinal } from '../../rollout/rollout-recorder.js';
+import type { TurnAnchor } from '../../transcript/turn.js';
+import type { TurnCursor } from '../thread-store.js';
+import { RolloutTurns } from './rollout-turns.js';
+
+/** Where a fork leaves the history of its source. */
+export interface ForkPoint {
+  readonly file: RolloutFile;
+  /** The boundary between two lines of the uncompressed file. */
+  readonly endByteOffset: number;
+  /** The ordinal after the last one before the boundary; undefined where lines have none. */
+  readonly endOrdinalExclusive: number | undefined;
+}
+
+const PAGE = 20;
+
+/**
+ * The place after the last turn that a fork inherits: where the next turn begins, or the end of what is whole.
+ * Throws `invalid_request` when there is no such turn.
+ */
+export async function forkPoint(
+  lineage: Lineage,
+  mode: HistoryMode,
+  threadId: ThreadId,
+  lastTurnId: string | undefined,
+): Promise<ForkPoint> {
+  if (lineage.problem !== undefined) {
+    throw internalError(
+      `the history of this thread is not whole: ${lineage.problem}`,
+      'Nothing was made. A fork would lack the same part.',
+    );
+  }
+  const next = lastTurnId === undefined ? undefined : await turnAfter(lineage, mode, threadId, lastTurnId);
+  const segment = next ? lineage.segments.find(({ file }) => file.rolloutId === next.rolloutId) : lineage.segments[0];
+  if (!segment) throw internalError('a segment of the thread is missing', 'Call again; the home changed meanwhile.');
+  const source = await openRollout(segment.file.path);
+  try {
+    const endByteOffset = next?.offset ?? endOfLastLine(source);
+    const endOrdinalExclusive = mode === 'paginated' ? ordinalAfter(source, endByteOffset) : undefined;
+    return { file: segment.file, endByteOffset, endOrdinalExclusive };
+  } finally {
+    source.close();
+  }
+}
+
+/** Where the turn after this one begins; undefined when it is the last. */
+async function turnAfter(
+  lineage: Lineage,
+  mode: HistoryMode,
+  threadId: ThreadId,
+  turnId: string,
+): Promise<TurnAnchor | undefined> {
+  let next: TurnAnchor | undefined;
+  let cursor: TurnCursor | undefined;
+  for (;;) {
+    const turns = new RolloutTurns(lineage, { mode, isLive: async () => false });
+    const page = await turns.page({ threadId, order: 'newestFirst', limit: PAGE, cursor });
+    for (const turn of page.turns) {
+      if (turn.turnId === turnId) return next;
+      next = turn.anchor;
+    }
+    const last = page.turns.at(-1);
+    if (!page.hasMore || !last) break;
+    cursor = { turnId: last.turnId, ...last.anchor };
+  }
+  throw noSuchTurn(turnId);
+}
+
+/** The end of the last line with a newline: what comes after may still be in the writing. */
+function endOfLastLine(source: RolloutBytes): number {
+  for (const { offset, length, isTerminated } of readLinesBackward(source)) {
+    return isTerminated ? offset + length + 1 : offset;
+  }
+  return 0;
+}
+
+function ordinalAfter(source: RolloutBytes, end: number): number {
+  const ordinal = lastOrdinal(source, end);
+  if (ordinal !== undefined) return ordinal + 1;
+  throw invalidRequest(
+    'the last line of this paginated thread has no ordinal that could be followed, so it cannot be forked',
+    'Nothing was made. Codex refuses such a thread too.',
+  );
+}

@@ -1,0 +1,257 @@
+import {
+  conflict,
+  invalidRequest,
+  ThreadkeeperError,
+  threadNotFound,
+  unsupported,
+  writeFailure,
+} from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
+import type { SessionMeta } from '../../protocol/session-meta.js';
+import { resolveLineage } from '../../rollout/lineage.js';
+import { newRolloutFile } from '../../rollout/new-rollout.js';
+import { openRollout } from '../../rollout/rollout-bytes.js';
+import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { copyRollout } from '../../rollout/rollout-copy.js';
+import { type Durability, RolloutRecorder } from '../../rollout/rollout-recorder.js';
+import { sessionMetaItem } from '../../rollout/session-meta-item.js';
+import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
+import { newThread } from '../new-thread.js';
+import type { CreateThreadParams, ForkThreadParams, StoredThread, ThreadOwnMetadata } from '../thread-store.js';
+import { forkPoint } from './fork-point.js';
+import type { LocalHome } from './local-home.js';
+import { historyModeOf, type ThreadResolver } from './thread-resolver.js';
+
+/** A thread that this process has open for writing, under Codex's writer lock. */
+export interface OpenThread {
+  readonly meta: SessionMeta;
+  readonly file: RolloutFile;
+  readonly recorder: RolloutRecorder;
+  readonly lock: WriterLock;
+  /** The thread as it was made, for as long as it has no file. */
+  readonly made: StoredThread | undefined;
+}
+
+/** The live threads of one home: who is open for writing here, and what is appended to them. */
+export class LiveThreads {
+  readonly #local: LocalHome;
+  readonly #resolver: ThreadResolver;
+  readonly #durability: Durability | undefined;
+  readonly #open = new Map<ThreadId, OpenThread>();
+
+  constructor(local: LocalHome, resolver: ThreadResolver, durability: Durability | undefined) {
+    this.#local = local;
+    this.#resolver = resolver;
+    this.#durability = durability;
+  }
+
+  get(threadId: ThreadId): OpenThread | undefined {
+    return this.#open.get(threadId);
+  }
+
+  /** The thread, if it is live here and has no file yet. */
+  unwritten(threadId: ThreadId): StoredThread | undefined {
+    const open = this.#open.get(threadId);
+    return open?.recorder.isMaterialised === false ? open.made : undefined;
+  }
+
+  async create(params: CreateThreadParams): Promise<void> {
+    const { threadId } = params;
+    this.#local.home.assertUsable();
+    this.#local.catalog.refresh();
+    if (this.#local.catalog.filesOf(threadId).length > 0)
+      throw conflict(`thread ${threadId} exists`, 'Take another id.');
+    const file = newRolloutFile(this.#local.home, threadId, new Date(params.createdAt));
+    this.#local.home.assertInside(file.path);
+    const meta = metaOf(params);
+    await this.#opening(threadId, async () => ({
+      meta,
+      file,
+      recorder: RolloutRecorder.lazily(this.#recorderOptions(file, meta), [sessionMetaItem(meta)]),
+      made: newThread(params),
+    }));
+  }
+
+  async resume(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void> {
+    await this.#resolver.resolve(threadId);
+    await this.#opening(threadId, () =>
+      this.#resolver.reading(threadId, async ({ file, meta }) => {
+        if (file.isArchived) {
+          throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
+        }
+        if (!meta || meta.unknownHistoryMode !== undefined) {
+          throw unsupported(
+            meta
+              ? `this thread has an unknown history mode (${meta.unknownHistoryMode})`
+              : 'the rollout has no session_meta',
+            'It can be read, but not continued.',
+          );
+        }
+        const known = { ...meta, modelProvider: meta.modelProvider ?? metadata.modelProvider };
+        const recorder = RolloutRecorder.open(this.#recorderOptions(file, meta));
+        return { meta: known, file, recorder, made: undefined };
+      }),
+    );
+  }
+
+  async fork({ sourceThreadId, lastTurnId, thread }: ForkThreadParams): Promise<void> {
+    if (this.unwritten(sourceThreadId)) {
+      throw conflict(`thread ${sourceThreadId} has no history yet`, 'Append to it first; there is nothing to fork.');
+    }
+    const { home, catalog } = this.#local;
+    const { threadId } = thread;
+    await this.#opening(threadId, () =>
+      this.#resolver.reading(sourceThreadId, async (source) => {
+        catalog.refresh();
+        const mode = historyModeOf(source);
+        const lineage = await resolveLineage(source.file, catalog, sourceThreadId);
+        const point = await forkPoint(lineage, mode, sourceThreadId, lastTurnId);
+        const file = newRolloutFile(home, threadId, new Date(thread.createdAt));
+        home.assertInside(file.path);
+        const { endOrdinalExclusive, endByteOffset } = point;
+        const base = { rolloutId: point.file.rolloutId, endOrdinalExclusive: endOrdinalExclusive ?? 0, endByteOffset };
+        const meta: SessionMeta = {
+          ...metaOf({ ...thread, historyMode: mode }),
+          forkedFromId: sourceThreadId,
+          historyBase: mode === 'paginated' ? base : undefined,
+        };
+        const recorder =
+          mode === 'paginated'
+            ? this.#basedOn(file, meta, base.endOrdinalExclusive)
+            : await this.#copiedFrom(point.file, endByteOffset, file, meta);
+        catalog.made(file);
+        return { meta, file, recorder, made: undefined };
+      }),
+    );
+  }
+
+  /** Appends what the policy keeps. What cannot be written waits in the recorder. */
+  async append(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
+    const open = this.#open.get(threadId);
+    const kept = keptItems(items, open?.meta.historyMode ?? 'legacy');
+    if (kept.length === 0) return;
+    const { recorder } = open ?? this.#notLive(threadId);
+    recorder.add(kept);
+    try {
+      await this.#flush(threadId);
+    } catch (error) {
+      const known = writeFailure(`appending to thread ${threadId}`, error);
+      throw new ThreadkeeperError(
+        known.code,
+        `${known.message}; ${recorder.pending} lines wait in memory`,
+        'They are written first by the next append, flush or close of this thread: do not send them again.',
+        { cause: error },
+      );
+    }
+  }
+
+  async persist(threadId: ThreadId): Promise<void> {
+    (this.#open.get(threadId) ?? this.#notLive(threadId)).recorder.materialise();
+    await this.flush(threadId);
+  }
+
+  async flush(threadId: ThreadId): Promise<void> {
+    await this.#flush(threadId).catch((error: unknown) => {
+      throw writeFailure(`writing thread ${threadId}`, error);
+    });
+  }
+
+  async shutdown(threadId: ThreadId): Promise<void> {
+    const open = this.#open.get(threadId) ?? this.#notLive(threadId);
+    await this.flush(threadId);
+    await this.#close(threadId, open);
+  }
+
+  async discard(threadId: ThreadId): Promise<void> {
+    const open = this.#open.get(threadId);
+    if (open) await this.#close(threadId, open);
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((threadId) => this.discard(threadId)));
+  }
+
+  async #flush(threadId: ThreadId): Promise<void> {
+    const { recorder, file } = this.#open.get(threadId) ?? this.#notLive(threadId);
+    const isNew = !recorder.isMaterialised;
+    try {
+      await recorder.flush();
+    } finally {
+      if (isNew && recorder.isMaterialised) this.#local.catalog.made(file);
+    }
+  }
+
+  async #close(threadId: ThreadId, { recorder, lock }: OpenThread): Promise<void> {
+    this.#open.delete(threadId);
+    recorder.discard();
+    await lock.release();
+  }
+
+  /** Takes the writer lock, then opens; when that fails the lock goes again. */
+  async #opening(threadId: ThreadId, open: () => Promise<Omit<OpenThread, 'lock'>>): Promise<void> {
+    if (this.#open.has(threadId)) throw conflict(`thread ${threadId} is loaded here already`, 'Use it as it is.');
+    const lock = await acquireWriterLock(this.#local.home, threadId, 'lasting').catch((error: unknown) => {
+      throw writeFailure('taking the writer lock', error);
+    });
+    try {
+      this.#open.set(threadId, { ...(await open()), lock });
+    } catch (error) {
+      await lock.release();
+      throw writeFailure(`opening thread ${threadId}`, error);
+    }
+  }
+
+  #basedOn(file: RolloutFile, meta: SessionMeta, firstOrdinal: number): RolloutRecorder {
+    const recorder = RolloutRecorder.lazily(this.#recorderOptions(file, meta), [sessionMetaItem(meta)], firstOrdinal);
+    recorder.materialise();
+    recorder.write();
+    return recorder;
+  }
+
+  async #copiedFrom(source: RolloutFile, end: number, file: RolloutFile, meta: SessionMeta): Promise<RolloutRecorder> {
+    const bytes = await openRollout(source.path);
+    try {
+      await copyRollout(bytes, end, sessionMetaItem(meta), file.path);
+    } finally {
+      bytes.close();
+    }
+    return RolloutRecorder.open(this.#recorderOptions(file, meta));
+  }
+
+  #recorderOptions({ path: file }: RolloutFile, { historyMode: mode }: SessionMeta) {
+    return { file, mode, durability: this.#durability };
+  }
+
+  #notLive(threadId: ThreadId): never {
+    throw threadNotFound(threadId, 'It is not loaded for writing here: resume it first.');
+  }
+}
+
+function metaOf(params: CreateThreadParams): SessionMeta {
+  const { metadata } = params;
+  if (metadata.cwd === undefined) {
+    throw invalidRequest('a thread of this store needs a cwd', 'Give the folder that the thread is about.');
+  }
+  return {
+    id: params.threadId,
+    sessionId: params.sessionId,
+    timestamp: new Date(params.createdAt).toISOString(),
+    cwd: metadata.cwd,
+    originator: params.originator,
+    cliVersion: params.cliVersion,
+    source: params.source,
+    threadSource: params.threadSource,
+    agentNickname: params.agentNickname,
+    agentRole: params.agentRole,
+    agentPath: params.agentPath,
+    modelProvider: metadata.modelProvider,
+    memoryMode: metadata.memoryMode === 'disabled' ? 'disabled' : undefined,
+    historyMode: params.historyMode,
+    unknownHistoryMode: undefined,
+    historyBase: undefined,
+    forkedFromId: undefined,
+    parentThreadId: params.parentThreadId,
+    git: params.git,
+  };
+}
