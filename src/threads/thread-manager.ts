@@ -1,5 +1,4 @@
 import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
-import { internalError, ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import type {
@@ -14,6 +13,19 @@ import type {
   ThreadStore,
   TurnPage,
 } from '../thread-store/thread-store.js';
+import type { ConversationItem } from '../transcript/turn-writer.js';
+import { CodexThread, isEphemeral, type Submission, type SubmitOptions } from './codex-thread.js';
+import { LiveThread, type Warned } from './live-thread.js';
+import { LoadedThreads, type Shutdown } from './loaded-threads.js';
+import { type ThreadEventListener, ThreadEvents } from './thread-events.js';
+import {
+  type ForkOptions,
+  type NewThread,
+  type StartThreadParams,
+  ThreadStarter,
+  type ThreadStarterParts,
+} from './thread-starter.js';
+import { moveTree, type TreeMove, type TreeMoveOptions } from './tree-move.js';
 
 /** Which relatives of a thread to list. */
 export interface FamilyQuery {
@@ -26,84 +38,228 @@ export interface ThreadQuery extends Omit<ListThreadsParams, 'filter'> {
   readonly family?: FamilyQuery | undefined;
 }
 
-export interface TreeMoveOptions {
-  readonly includeDescendants: boolean;
-  /** Tells what would happen, and changes nothing. */
-  readonly dryRun: boolean;
+export interface ThreadManagerParts extends ThreadStarterParts {
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0: never. */
+  readonly idleMs: number;
+  readonly warn: (message: string) => void;
 }
 
-/** What became of each thread of a tree, in the order in which they were taken. */
-export interface TreeMove {
-  readonly moved: readonly ThreadId[];
-  readonly skipped: readonly { readonly threadId: ThreadId; readonly reason: string }[];
-  readonly failed: readonly { readonly threadId: ThreadId; readonly error: ThreadkeeperError }[];
-}
-
-export interface ThreadManagerParts {
-  readonly store: ThreadStore;
-  readonly graph: AgentGraphStore;
-}
+/** The time that each loaded thread has to be written when the program ends, milliseconds. */
+const SHUTDOWN_MS = 250;
 
 /** The one entry to threads for everything above: it knows the store and the graph, and neither knows the other. */
 export class ThreadManager {
   readonly #store: ThreadStore;
   readonly #graph: AgentGraphStore;
+  readonly #starter: ThreadStarter;
+  readonly #loaded: LoadedThreads;
+  readonly #events: ThreadEvents;
 
-  constructor({ store, graph }: ThreadManagerParts) {
-    this.#store = store;
-    this.#graph = graph;
+  constructor(parts: ThreadManagerParts) {
+    this.#store = parts.store;
+    this.#graph = parts.graph;
+    this.#starter = new ThreadStarter(parts);
+    this.#events = new ThreadEvents(parts.warn);
+    this.#loaded = new LoadedThreads({
+      idleMs: parts.idleMs,
+      onClosed: (threadId, reason) => this.#events.emit({ type: 'closed', threadId, reason }),
+      warn: parts.warn,
+    });
   }
 
   get capabilities(): StoreCapabilities {
     return this.#store.capabilities;
   }
 
+  /** Tells of what happens to threads through this process; returns how to stop listening. */
+  listen(listener: ThreadEventListener): () => void {
+    return this.#events.listen(listener);
+  }
+
+  // ---- Loaded threads
+
+  /** A new thread, loaded. Without a message, a name or a parent it leaves no trace until something is appended. */
+  async startThread(params: StartThreadParams): Promise<NewThread> {
+    const { parentThreadId } = params;
+    const parent = parentThreadId === undefined ? undefined : await this.#parent(parentThreadId);
+    return this.#added(await this.#starter.start(params, parent));
+  }
+
+  /** The thread, loaded; the same one for everybody. Throws `thread_not_found`, `conflict`, `unsupported`. */
+  async resumeThread(threadId: ThreadId): Promise<CodexThread> {
+    return await this.#loaded.getOrLoad(threadId, async () => {
+      const live = await LiveThread.resume(this.#store, threadId);
+      return await live.guard(() => CodexThread.over(live, this.#store, false));
+    });
+  }
+
+  /** A thread that goes on from another, loaded. */
+  async forkThread(sourceThreadId: ThreadId, options: ForkOptions = {}): Promise<NewThread> {
+    const loaded = this.#loaded.get(sourceThreadId);
+    if (loaded?.isEphemeral) throw isEphemeral(sourceThreadId, 'it cannot be forked');
+    await loaded?.flush();
+    return this.#added(await this.#starter.fork(await this.#store.readThread(sourceThreadId), options));
+  }
+
+  /** Appends to a thread, which is loaded first if need be. */
+  async appendToThread(
+    threadId: ThreadId,
+    items: readonly ConversationItem[],
+    options?: SubmitOptions,
+  ): Promise<Submission> {
+    for (;;) {
+      const thread = await this.resumeThread(threadId);
+      try {
+        return await thread.submit(items, options);
+      } catch (error) {
+        // Closed for want of use at this very moment: nothing was taken.
+        if (!thread.isClosed) throw error;
+      }
+    }
+  }
+
+  /** Flushes and unlocks a thread; an open turn ends. `wasLoaded` is false, and nothing done, when it is not loaded. */
+  async closeThread(threadId: ThreadId): Promise<Warned & { readonly wasLoaded: boolean }> {
+    return await this.#loaded.close(threadId, 'asked');
+  }
+
+  /** The thread, if it is loaded. */
+  loadedThread(threadId: ThreadId): CodexThread | undefined {
+    return this.#loaded.get(threadId);
+  }
+
+  /** The ids of all loaded threads, in order. */
+  listLoaded(): ThreadId[] {
+    return this.#loaded.ids();
+  }
+
+  /** Lets a loaded thread go without writing what waits. */
+  async removeThread(threadId: ThreadId): Promise<void> {
+    await this.#loaded.remove(threadId);
+  }
+
+  /** Shuts all loaded threads down, each within the time. */
+  async shutdownAll(perThreadMs: number): Promise<Shutdown> {
+    return await this.#loaded.closeAll(perThreadMs);
+  }
+
+  // ---- All threads
+
   /** Throws `thread_not_found`. */
   async readThread(threadId: ThreadId): Promise<StoredThread> {
-    return await this.#store.readThread(threadId);
+    return await this.#storeOf(
+      threadId,
+      (thread) => thread.read(),
+      (store) => store.readThread(threadId),
+    );
   }
 
   /** Throws `invalid_request`, and `thread_not_found` for relatives of a thread that is in neither store nor graph. */
   async listThreads({ family, ...params }: ThreadQuery): Promise<ThreadPage> {
     const within = family && (await this.#family(family));
-    return await this.#store.listThreads({ ...params, filter: { ...params.filter, within } });
+    const page = await this.#store.listThreads({ ...params, filter: { ...params.filter, within } });
+    const unlisted = this.#loaded.unlisted();
+    if (unlisted.length === 0) return page;
+    const warning = `Loaded here and not listed, as nothing is stored of them: ${unlisted.join(', ')}.`;
+    return { ...page, warnings: [...page.warnings, warning] };
   }
 
   /** Throws `thread_not_found`, and `invalid_request` for a bad or stale cursor. */
   async listTurns(params: ListTurnsParams): Promise<TurnPage> {
-    return await this.#store.listTurns(params);
+    const { threadId } = params;
+    return await this.#storeOf(
+      threadId,
+      (thread) => thread.listTurns(params),
+      (store) => store.listTurns(params),
+    );
   }
 
   async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {
     return await this.#store.findThreadsByName(name, limit);
   }
 
-  /** All of the patch or nothing; errors as the store's. */
+  /** All of the patch or nothing, whether the thread is loaded or not; errors as the store's. */
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    return await this.#store.updateThreadMetadata(threadId, patch);
+    const loaded = this.#loaded.get(threadId);
+    const update = loaded
+      ? await loaded.updateMetadata(patch)
+      : await this.#store.updateThreadMetadata(threadId, patch);
+    if (patch.name !== undefined) this.#events.emit({ type: 'nameUpdated', threadId, name: update.thread.name });
+    return update;
   }
 
   /**
    * Archives a thread and, after it, all that it spawned, deepest first. When the root cannot be archived the call
-   * fails and nothing has moved; a descendant that cannot be is told in the result, and the others go on.
+   * fails and nothing has moved; a descendant that cannot be is told in the result, and the others go on. Loaded ones
+   * are shut down before anything moves.
    */
   async archiveThread(threadId: ThreadId, options: TreeMoveOptions): Promise<TreeMove> {
-    const descendants = options.includeDescendants ? await this.#graph.listDescendants(threadId) : [];
-    const deepestFirst = descendants.map((descendant) => descendant.threadId).reverse();
-    const archive = (id: ThreadId) => this.#store.archiveThread(id, { dryRun: options.dryRun });
-    return await moveTree([threadId, ...deepestFirst], archive, 'already archived');
+    if (this.#loaded.get(threadId)?.isEphemeral) throw isEphemeral(threadId, 'it cannot be archived');
+    const deepestFirst = (await this.#descendants(threadId, options)).reverse();
+    const order = [threadId, ...deepestFirst] as const;
+    const held = options.dryRun ? new Map<ThreadId, unknown>() : await this.#closeMembers(order);
+    const archive = async (id: ThreadId) => {
+      if (held.has(id)) throw held.get(id);
+      const isMoved = await this.#store.archiveThread(id, { dryRun: options.dryRun });
+      if (isMoved && !options.dryRun) this.#events.emit({ type: 'archived', threadId: id });
+      return isMoved;
+    };
+    return await moveTree(order, archive, 'already archived');
   }
 
   /** Brings a thread and all that it spawned back, parents before their children. Fails as archiveThread does. */
   async unarchiveThread(threadId: ThreadId, options: TreeMoveOptions): Promise<TreeMove> {
-    const descendants = options.includeDescendants ? await this.#graph.listDescendants(threadId) : [];
-    const parentsFirst = descendants.map((descendant) => descendant.threadId);
-    const unarchive = (id: ThreadId) => this.#store.unarchiveThread(id, { dryRun: options.dryRun });
-    return await moveTree([threadId, ...parentsFirst], unarchive, 'not archived');
+    const unarchive = async (id: ThreadId) => {
+      const isMoved = await this.#store.unarchiveThread(id, { dryRun: options.dryRun });
+      if (isMoved && !options.dryRun) this.#events.emit({ type: 'unarchived', threadId: id });
+      return isMoved;
+    };
+    return await moveTree([threadId, ...(await this.#descendants(threadId, options))], unarchive, 'not archived');
   }
 
+  /** Shuts down what is loaded, then releases the store. */
   async close(): Promise<void> {
+    await this.shutdownAll(SHUTDOWN_MS);
     await this.#store.close();
+  }
+
+  #added(made: NewThread): NewThread {
+    this.#loaded.add(made.thread);
+    this.#events.emit({ type: 'created', threadId: made.thread.threadId });
+    return made;
+  }
+
+  async #parent(threadId: ThreadId): Promise<StoredThread> {
+    const loaded = this.#loaded.get(threadId);
+    if (loaded?.isEphemeral) throw isEphemeral(threadId, 'it cannot spawn threads that stay');
+    // The edge must not outlive a parent that leaves no trace.
+    await loaded?.persist();
+    return await this.#store.readThread(threadId);
+  }
+
+  async #descendants(threadId: ThreadId, { includeDescendants }: TreeMoveOptions): Promise<ThreadId[]> {
+    const descendants = includeDescendants ? await this.#graph.listDescendants(threadId) : [];
+    return descendants.map((descendant) => descendant.threadId);
+  }
+
+  /** Shuts the loaded ones down; those that cannot be stay, with the reason. Throws when the root is one of them. */
+  async #closeMembers([root, ...rest]: readonly [ThreadId, ...ThreadId[]]): Promise<Map<ThreadId, unknown>> {
+    await this.#loaded.close(root, 'archive');
+    // A root that cannot be moved is no reason to close the others.
+    await this.#store.archiveThread(root, { dryRun: true });
+    const held = new Map<ThreadId, unknown>();
+    for (const id of rest) await this.#loaded.close(id, 'archive').catch((error: unknown) => held.set(id, error));
+    return held;
+  }
+
+  /** An ephemeral thread answers for itself, all others from the store. */
+  async #storeOf<T>(
+    threadId: ThreadId,
+    ofThread: (thread: CodexThread) => Promise<T>,
+    ofStore: (store: ThreadStore) => Promise<T>,
+  ): Promise<T> {
+    const loaded = this.#loaded.get(threadId);
+    return loaded?.isEphemeral ? await ofThread(loaded) : await ofStore(this.#store);
   }
 
   async #family({ relation, threadId }: FamilyQuery): Promise<ThreadFamily> {
@@ -115,31 +271,4 @@ export class ThreadManager {
     if (members.length === 0) await this.#store.readThread(threadId);
     return { relation, threadId, members };
   }
-}
-
-async function moveTree(
-  [root, ...rest]: readonly [ThreadId, ...ThreadId[]],
-  move: (threadId: ThreadId) => Promise<boolean>,
-  skipReason: string,
-): Promise<TreeMove> {
-  const moved: ThreadId[] = [];
-  const skipped: { threadId: ThreadId; reason: string }[] = [];
-  const failed: { threadId: ThreadId; error: ThreadkeeperError }[] = [];
-  const take = async (threadId: ThreadId) => {
-    if (await move(threadId)) moved.push(threadId);
-    else skipped.push({ threadId, reason: skipReason });
-  };
-  await take(root);
-  for (const threadId of rest) {
-    try {
-      await take(threadId);
-    } catch (error) {
-      const known =
-        error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
-      // An edge can outlive its thread.
-      if (known.code === 'thread_not_found') skipped.push({ threadId, reason: 'its thread is no longer there' });
-      else failed.push({ threadId, error: known });
-    }
-  }
-  return { moved, skipped, failed };
 }

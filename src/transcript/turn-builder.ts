@@ -1,6 +1,6 @@
+import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
-import type { HistoryMode } from '../protocol/session-meta.js';
 import type { ItemDraft } from './item-draft.js';
 import { itemOfLegacyEvent } from './legacy-items.js';
 import { itemOfCompleted } from './paginated-items.js';

@@ -7,8 +7,9 @@ import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { acquireWriterLock } from '../../src/rollout/writer-lock.js';
 import { StateDbSlot } from '../../src/state/state-db-slot.js';
 import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
-import { ThreadManager } from '../../src/threads/thread-manager.js';
+
 import { errorOf } from '../support/error-of.js';
+import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';
 
 /** A tree: root → a, b; a → c. Its store says in which order it was asked. */
@@ -32,7 +33,7 @@ async function tree() {
     readOnly: false,
     warn: () => {},
   });
-  return { home: rolloutHome, root, a, b, c, graph, manager: new ThreadManager({ store, graph }) };
+  return { home: rolloutHome, root, a, b, c, graph, manager: managerOver(store, graph) };
 }
 
 const whole = { includeDescendants: true, dryRun: false };
@@ -70,7 +71,7 @@ describe('archiveThread', () => {
 
   it('goes on when a descendant cannot be moved, and says which', async () => {
     const { manager, home, root, a, b, c } = await tree();
-    const lock = await acquireWriterLock(home, a);
+    const lock = await acquireWriterLock(home, a, 'lasting');
     for (const dryRun of [true, false]) {
       const { moved, failed } = await manager.archiveThread(root, { ...whole, dryRun });
       expect(moved).toEqual([root, c, b]);
@@ -82,7 +83,7 @@ describe('archiveThread', () => {
 
   it('moves nothing when the root cannot be moved', async () => {
     const { manager, home, root, c } = await tree();
-    const lock = await acquireWriterLock(home, root);
+    const lock = await acquireWriterLock(home, root, 'lasting');
     expect(await errorOf(manager.archiveThread(root, whole))).toMatchObject({ code: 'conflict' });
     await lock.release();
     expect(await manager.readThread(c)).toMatchObject({ isArchived: false });

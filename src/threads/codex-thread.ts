@@ -1,0 +1,171 @@
+import { conflict, unsupported } from '../protocol/errors.js';
+import type { ThreadId } from '../protocol/ids.js';
+import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import { KeyedQueue } from '../thread-store/keyed-queue.js';
+import type {
+  ListTurnsParams,
+  MetadataUpdate,
+  StoredThread,
+  ThreadStore,
+  TurnPage,
+} from '../thread-store/thread-store.js';
+import { type ConversationItem, type OpenTurn, TurnWriter } from '../transcript/turn-writer.js';
+import type { LiveThread, Warned } from './live-thread.js';
+import { newId } from './new-id.js';
+
+export interface SubmitOptions {
+  /** Ends the turn after the items. */
+  readonly endTurn?: boolean | undefined;
+}
+
+/** What became of submitted items. */
+export interface Submission extends Warned {
+  /** The turn that the last of them belongs to; undefined when there were none and no turn was open. */
+  readonly turnId: string | undefined;
+  readonly appended: number;
+}
+
+/**
+ * A loaded thread, as whoever works with it holds it: submit items, read, rename, shut down. Calls that come at once
+ * are taken one after another.
+ */
+export class CodexThread {
+  readonly #live: LiveThread;
+  readonly #store: ThreadStore;
+  readonly #writer: TurnWriter;
+  readonly #queue = new KeyedQueue<ThreadId>();
+  #running = 0;
+  #lastUsedAt = Date.now();
+  #isClosed = false;
+
+  private constructor(
+    live: LiveThread,
+    store: ThreadStore,
+    openTurn: OpenTurn | undefined,
+    /** Kept in memory alone, and gone when it is closed. */
+    readonly isEphemeral: boolean,
+  ) {
+    this.#live = live;
+    this.#store = store;
+    const { threadId, historyMode: mode } = live;
+    this.#writer = new TurnWriter({ threadId, mode, newId, openTurn });
+  }
+
+  /** Over a live thread; a turn that its history leaves open is gone on with. */
+  static async over(live: LiveThread, store: ThreadStore, isEphemeral: boolean): Promise<CodexThread> {
+    return new CodexThread(live, store, await openTurnOf(live, store), isEphemeral);
+  }
+
+  get threadId(): ThreadId {
+    return this.#live.threadId;
+  }
+
+  /** False where no list shows it: nothing of it is kept, yet or ever. */
+  get isListed(): boolean {
+    return !this.isEphemeral && this.#live.isDurable;
+  }
+
+  /** Milliseconds since it was last written to; 0 while it is. */
+  get idleMs(): number {
+    return this.#running > 0 ? 0 : Date.now() - this.#lastUsedAt;
+  }
+
+  /** True once it was shut down or discarded. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  async read(): Promise<StoredThread> {
+    return await this.#live.read();
+  }
+
+  async listTurns(params: Omit<ListTurnsParams, 'threadId'>): Promise<TurnPage> {
+    return await this.#store.listTurns({ ...params, threadId: this.threadId });
+  }
+
+  /**
+   * Appends items of the conversation. A user message begins a turn and ends the one before; other items go into the
+   * open turn, or begin one. Throws as the store does; then the items wait and are not to be sent again.
+   */
+  async submit(items: readonly ConversationItem[], { endTurn = false }: SubmitOptions = {}): Promise<Submission> {
+    return await this.#run(async () => {
+      if (this.#isClosed) throw conflict(`thread ${this.threadId} was closed meanwhile`, 'Call again.');
+      await this.#live.clearBacklog();
+      const now = Date.now();
+      const lines = this.#writer.items(items, now);
+      const turnId = this.#writer.openTurn?.turnId;
+      if (endTurn) lines.push(...this.#writer.end(now));
+      const { warnings } = await this.#live.append(lines);
+      return { turnId, appended: items.length, warnings };
+    });
+  }
+
+  /** Ends the open turn, if there is one, as cut off. */
+  async interrupt(reason: string): Promise<Warned> {
+    return await this.#run(async () => await this.#live.append(this.#writer.interrupt(reason)));
+  }
+
+  /** Sets or clears the name. */
+  async rename(name: string | null): Promise<MetadataUpdate> {
+    return await this.updateMetadata({ name });
+  }
+
+  /** Throws `unsupported` for an ephemeral thread. */
+  async updateMetadata(patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
+    if (this.isEphemeral) throw isEphemeral(this.threadId, 'metadata cannot be changed');
+    return await this.#run(async () => await this.#live.updateMetadata(patch));
+  }
+
+  /** Makes it durable even before the first item. */
+  async persist(): Promise<Warned> {
+    return await this.#run(async () => await this.#live.persist());
+  }
+
+  async flush(): Promise<Warned> {
+    return await this.#run(async () => await this.#live.flush());
+  }
+
+  /** Writes what waits, and lets the thread go. With `endTurn`, the open turn ends before. */
+  async shutdown({ endTurn = false }: SubmitOptions = {}): Promise<Warned> {
+    return await this.#run(async () => {
+      if (this.#isClosed) return { warnings: [] };
+      const end = endTurn ? this.#writer.end(Date.now()) : [];
+      const { warnings } = end.length > 0 ? await this.#live.append(end) : { warnings: [] };
+      const last = await this.#live.shutdown();
+      this.#isClosed = true;
+      return { warnings: [...new Set([...warnings, ...last.warnings])] };
+    });
+  }
+
+  /** Lets the thread go without writing what waits. */
+  async discard(): Promise<void> {
+    this.#isClosed = true;
+    await this.#live.discard();
+  }
+
+  async #run<T>(action: () => Promise<T>): Promise<T> {
+    this.#running += 1;
+    try {
+      return await this.#queue.run(this.threadId, action);
+    } finally {
+      this.#running -= 1;
+      this.#lastUsedAt = Date.now();
+    }
+  }
+}
+
+/** An operation that a thread without a trace cannot take. */
+export const isEphemeral = (threadId: ThreadId, what: string) =>
+  unsupported(
+    `thread ${threadId} is ephemeral: ${what}`,
+    'It lives in memory and is gone when it is closed. Start a thread without ephemeral to keep it.',
+  );
+
+/** The turn that a live thread's history ends in, when it was never ended. */
+async function openTurnOf({ threadId }: LiveThread, store: ThreadStore): Promise<OpenTurn | undefined> {
+  const { turns } = await store.listTurns({ threadId, order: 'newestFirst', limit: 1 });
+  const last = turns[0];
+  if (last?.status !== 'inProgress') return undefined;
+  const answer = last.items.findLast(({ type }) => type === 'agentMessage')?.body?.text;
+  return { turnId: last.turnId, startedAt: last.startedAt ?? Date.now(), lastAgentMessage: answer };
+}

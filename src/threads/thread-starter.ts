@@ -1,0 +1,163 @@
+import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
+import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
+import type { ThreadId } from '../protocol/ids.js';
+import type { GitInfo } from '../protocol/session-meta.js';
+import { sessionSource } from '../protocol/session-source.js';
+import type { CreateThreadParams, StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import { CodexThread } from './codex-thread.js';
+import { gitInfoOf } from './git-info.js';
+import { LiveThread, type Warned } from './live-thread.js';
+import { newThreadId } from './new-id.js';
+
+/** Which program makes new threads, and what it gives them. */
+export interface ThreadMaker {
+  readonly originator: string;
+  readonly version: string;
+  /** The provider that threads get which do not say. */
+  readonly modelProvider: string | undefined;
+}
+
+export interface ThreadStarterParts {
+  /** One for the process, shared by all. */
+  readonly store: ThreadStore;
+  readonly graph: AgentGraphStore;
+  readonly maker: ThreadMaker;
+  /** Makes a store for one thread that lives in memory alone. */
+  readonly ephemeralStore: () => ThreadStore;
+}
+
+export interface StartThreadParams {
+  /** Absolute. */
+  readonly cwd: string;
+  readonly name?: string | undefined;
+  /** What the user says first. */
+  readonly message?: string | undefined;
+  /** The thread that spawns this one. */
+  readonly parentThreadId?: ThreadId | undefined;
+  readonly agentRole?: string | undefined;
+  readonly agentNickname?: string | undefined;
+  readonly isEphemeral?: boolean | undefined;
+}
+
+export interface ForkOptions {
+  /** The last turn to inherit; absent: all, and a turn that is open is cut off in the fork. */
+  readonly lastTurnId?: string | undefined;
+  /** Absent: that of the source. */
+  readonly name?: string | undefined;
+}
+
+/** A thread that was started or forked, and what of it could not be done. */
+export interface NewThread extends Warned {
+  readonly thread: CodexThread;
+}
+
+/** Makes new threads: fresh ones, spawned ones, forks. One that cannot be made ready is let go. */
+export class ThreadStarter {
+  readonly #parts: ThreadStarterParts;
+
+  constructor(parts: ThreadStarterParts) {
+    this.#parts = parts;
+  }
+
+  async start(params: StartThreadParams, parent: StoredThread | undefined): Promise<NewThread> {
+    const { isEphemeral = false, name, message } = params;
+    if (isEphemeral && (name !== undefined || parent !== undefined)) {
+      throw unsupported('an ephemeral thread has neither a name nor a parent', 'Leave those out, or ephemeral.');
+    }
+    const store = isEphemeral ? this.#parts.ephemeralStore() : this.#parts.store;
+    const git = await gitInfoOf(params.cwd);
+    const made = { ...this.#newThread(params.cwd, 'enabled', git), ...(parent ? spawnOf(parent, params) : {}) };
+    const live = await LiveThread.create(store, { ...made, historyMode: store.capabilities.defaultHistoryMode });
+    return await live.guard(async () => {
+      const thread = await CodexThread.over(live, store, isEphemeral);
+      const warnings: string[] = [];
+      if (parent) warnings.push(...(await this.#spawned(thread, parent.threadId)));
+      if (message !== undefined) {
+        warnings.push(...(await thread.submit([{ type: 'userMessage', text: message }])).warnings);
+      }
+      if (name !== undefined) warnings.push(...(await nameOrWarn(thread, name)));
+      return { thread, warnings };
+    });
+  }
+
+  async fork(source: StoredThread, { lastTurnId, name = source.name }: ForkOptions): Promise<NewThread> {
+    const { store } = this.#parts;
+    const git = (source.cwd === undefined ? undefined : await gitInfoOf(source.cwd)) ?? source.git;
+    const memoryMode = source.memoryMode === 'disabled' ? 'disabled' : 'enabled';
+    const thread = this.#newThread(source.cwd, memoryMode, git, source.modelProvider);
+    const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread });
+    return await live.guard(async () => {
+      const fork = await CodexThread.over(live, store, false);
+      const { warnings } = await fork.interrupt('The turn was cut off here when this thread was forked.');
+      return { thread: fork, warnings: [...warnings, ...(name === undefined ? [] : await nameOrWarn(fork, name))] };
+    });
+  }
+
+  #newThread(
+    cwd: string | undefined,
+    memoryMode: 'enabled' | 'disabled',
+    git: GitInfo | undefined,
+    modelProvider = this.#parts.maker.modelProvider,
+  ): Omit<CreateThreadParams, 'historyMode'> {
+    const threadId = newThreadId();
+    const { originator, version: cliVersion } = this.#parts.maker;
+    return {
+      threadId,
+      sessionId: threadId,
+      source: sessionSource('mcp'),
+      threadSource: 'user',
+      originator,
+      cliVersion,
+      createdAt: Date.now(),
+      git,
+      metadata: { cwd, modelProvider, memoryMode },
+    };
+  }
+
+  /** A spawned thread is durable at once, as the edge to it is. */
+  async #spawned(thread: CodexThread, parentThreadId: ThreadId): Promise<readonly string[]> {
+    const { warnings } = await thread.persist();
+    const edge = { parentThreadId, childThreadId: thread.threadId, status: 'open' } as const;
+    try {
+      await this.#parts.graph.upsertSpawnEdge(edge);
+      return warnings;
+    } catch (error) {
+      if (!(error instanceof ThreadkeeperError)) throw error;
+      return [...warnings, `The spawn edge is kept in the thread alone: ${error.message}.`];
+    }
+  }
+}
+
+function spawnOf(
+  parent: StoredThread,
+  { agentNickname, agentRole }: StartThreadParams,
+): Pick<
+  CreateThreadParams,
+  'sessionId' | 'parentThreadId' | 'source' | 'threadSource' | 'agentNickname' | 'agentRole'
+> {
+  const spawn = {
+    parent_thread_id: parent.threadId,
+    depth: (parent.agentDepth ?? 0) + 1,
+    agent_path: null,
+    agent_nickname: agentNickname ?? null,
+    agent_role: agentRole ?? null,
+  };
+  return {
+    sessionId: parent.sessionId ?? parent.threadId,
+    parentThreadId: parent.threadId,
+    source: sessionSource({ subagent: { thread_spawn: spawn } }),
+    threadSource: 'subagent',
+    agentNickname,
+    agentRole,
+  };
+}
+
+/** The thread is there, named or not: a name that cannot be set is no reason to answer that it is not. */
+async function nameOrWarn(thread: CodexThread, name: string): Promise<readonly string[]> {
+  try {
+    return (await thread.rename(name)).warnings;
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    return [`The name could not be set: ${error.message}. Set it with set_thread_name.`];
+  }
+}

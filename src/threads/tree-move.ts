@@ -1,0 +1,43 @@
+import { internalError, ThreadkeeperError } from '../protocol/errors.js';
+import type { ThreadId } from '../protocol/ids.js';
+
+export interface TreeMoveOptions {
+  readonly includeDescendants: boolean;
+  /** Tells what would happen, and changes nothing. */
+  readonly dryRun: boolean;
+}
+
+/** What became of each thread of a tree, in the order in which they were taken. */
+export interface TreeMove {
+  readonly moved: readonly ThreadId[];
+  readonly skipped: readonly { readonly threadId: ThreadId; readonly reason: string }[];
+  readonly failed: readonly { readonly threadId: ThreadId; readonly error: ThreadkeeperError }[];
+}
+
+/** Moves the root, then the others one after another. Fails when the root does; the others' failures are told. */
+export async function moveTree(
+  [root, ...rest]: readonly [ThreadId, ...ThreadId[]],
+  move: (threadId: ThreadId) => Promise<boolean>,
+  skipReason: string,
+): Promise<TreeMove> {
+  const moved: ThreadId[] = [];
+  const skipped: { threadId: ThreadId; reason: string }[] = [];
+  const failed: { threadId: ThreadId; error: ThreadkeeperError }[] = [];
+  const take = async (threadId: ThreadId) => {
+    if (await move(threadId)) moved.push(threadId);
+    else skipped.push({ threadId, reason: skipReason });
+  };
+  await take(root);
+  for (const threadId of rest) {
+    try {
+      await take(threadId);
+    } catch (error) {
+      const known =
+        error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
+      // An edge can outlive its thread.
+      if (known.code === 'thread_not_found') skipped.push({ threadId, reason: 'its thread is no longer there' });
+      else failed.push({ threadId, error: known });
+    }
+  }
+  return { moved, skipped, failed };
+}
