@@ -7,8 +7,10 @@ import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
 import type { HomeOptions } from './cli.js';
 import { OwnDb } from './own-db.js';
 import { systemErrorCode } from './protocol/errors.js';
+import { asText } from './protocol/json.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
+import type { Durability } from './rollout/rollout-recorder.js';
 import { openOwnStateDb, openStateDb, type StateDbConfig, type StateDbOpening } from './state/open-state-db.js';
 import type { StateDb } from './state/state-db.js';
 import { StateDbSlot } from './state/state-db-slot.js';
@@ -16,7 +18,9 @@ import { adopt } from './thread-store/local/adoption.js';
 import type { BackfillSummary } from './thread-store/local/backfill.js';
 import type { Warn } from './thread-store/local/local-home.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
+import { InMemoryThreadStore } from './thread-store/memory/in-memory-thread-store.js';
 import { ThreadManager } from './threads/thread-manager.js';
+import { VERSION } from './version.js';
 
 /** The parts of a running threadkeeper, put together. */
 export interface Threadkeeper {
@@ -36,7 +40,14 @@ export interface BootstrapOptions extends HomeOptions {
   /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
   readonly backfillWaitMs?: number | undefined;
   readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
+  /** What a flush of a live thread promises. */
+  readonly durability?: Durability | undefined;
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
+  readonly idleMs?: number | undefined;
 }
+
+/** Codex's provider where its configuration names none. */
+const DEFAULT_PROVIDER = 'openai';
 
 const DEFAULT_BACKFILL_WAIT_MS = 30_000;
 
@@ -44,7 +55,8 @@ const DEFAULT_BACKFILL_WAIT_MS = 30_000;
 export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<Threadkeeper> {
   const library = new RolloutLibrary(new RolloutHome(options.home));
   const slot = new StateDbSlot();
-  const sqliteHome = options.sqliteHome ?? configuredSqliteHome(options.home, warn) ?? options.home;
+  const configured = codexConfig(options.home, warn);
+  const sqliteHome = options.sqliteHome ?? configured.sqliteHome ?? options.home;
   const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
   const opening = await openingOf(options, config);
   if (opening.problem !== undefined) warn(announcement(opening));
@@ -60,8 +72,20 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
     if (!slot.current) warn('serving from the rollout files until the state DB is filled');
   }
   const graph = new SqliteAgentGraph(slot, new RolloutAgentGraph(library));
-  const store = new LocalThreadStore({ library, slot, readOnly: options.readOnly, warn });
-  const manager = new ThreadManager({ store, graph });
+  const { readOnly, durability, idleMs = 0 } = options;
+  const store = new LocalThreadStore({ library, slot, readOnly, durability, warn });
+  const manager = new ThreadManager({
+    store,
+    graph,
+    maker: {
+      originator: 'threadkeeper',
+      version: VERSION,
+      modelProvider: configured.modelProvider ?? DEFAULT_PROVIDER,
+    },
+    ephemeralStore: () => new InMemoryThreadStore(),
+    idleMs,
+    warn,
+  });
   return {
     manager,
     library,
@@ -96,16 +120,22 @@ async function giveToCodex(codexs: StateDb, library: RolloutLibrary, config: Sta
   }
 }
 
-/** `sqlite_home` of Codex's config.toml; a relative one is below the home. */
-function configuredSqliteHome(home: string, warn: Warn): string | undefined {
+interface CodexConfig {
+  readonly sqliteHome?: string | undefined;
+  readonly modelProvider?: string | undefined;
+}
+
+/** What matters here of Codex's config.toml; a relative `sqlite_home` is below the home. */
+function codexConfig(home: string, warn: Warn): CodexConfig {
   const file = path.join(home, 'config.toml');
   try {
-    if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return undefined;
-    const folder = parseToml(readFileSync(file, 'utf8'))['sqlite_home'];
-    return typeof folder === 'string' && folder !== '' ? path.resolve(home, folder) : undefined;
+    if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return {};
+    const config = parseToml(readFileSync(file, 'utf8'));
+    const folder = asText(config['sqlite_home']);
+    return { sqliteHome: folder && path.resolve(home, folder), modelProvider: asText(config['model_provider']) };
   } catch (error) {
     const isMissing = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR';
-    if (!isMissing) warn('config.toml cannot be read; its sqlite_home, if any, is not used');
-    return undefined;
+    if (!isMissing) warn('config.toml cannot be read; its sqlite_home and model_provider, if any, are not used');
+    return {};
   }
 }

@@ -14,6 +14,9 @@ export interface HomeOptions {
 
 export interface ServeOptions extends HomeOptions {
   readonly backfillWaitMs: number;
+  readonly durability: 'flush' | 'fsync';
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0: never. */
+  readonly idleMs: number;
 }
 
 export type Command =
@@ -69,6 +72,9 @@ Options:
   --no-state-db           open no state DB, serve from the rollout files alone
   --read-only             offer only the tools that change nothing, make no state DB
   --backfill-wait <s>     serve without a state DB that is not filled after so many seconds (default 30)
+  --close-idle <s>        unlock a loaded thread that nobody writes to for so many seconds (default 600; 0: never)
+  --durability <what>     flush: an append survives the end of the program (default);
+                          fsync: it survives a power cut too
   --json                  print JSON (list, show, doctor, backfill)
   -h, --help              print this text
   -v, --version           print the version
@@ -88,7 +94,12 @@ const JSON_FLAG = { json: { type: 'boolean' } } as const;
 type CommandName = 'serve' | 'list' | 'show' | 'doctor' | 'backfill';
 
 const COMMAND_FLAGS: Readonly<Record<CommandName, NonNullable<ParseArgsConfig['options']>>> = {
-  serve: { ...FLAGS, 'backfill-wait': { type: 'string' } },
+  serve: {
+    ...FLAGS,
+    'backfill-wait': { type: 'string' },
+    'close-idle': { type: 'string' },
+    durability: { type: 'string' },
+  },
   list: {
     ...FLAGS,
     ...JSON_FLAG,
@@ -131,7 +142,15 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
   const json = values['json'] === true;
   switch (name) {
     case 'serve':
-      return { kind: name, options: { ...options, backfillWaitMs: 1000 * count(values, 'backfill-wait', 30) } };
+      return {
+        kind: name,
+        options: {
+          ...options,
+          backfillWaitMs: 1000 * count(values, 'backfill-wait', 30),
+          idleMs: 1000 * count(values, 'close-idle', 600),
+          durability: durability(values),
+        },
+      };
     case 'list':
       return {
         kind: name,
@@ -180,6 +199,12 @@ function count(values: Values, name: string, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (!/^\d{1,6}$/.test(value)) throw new UsageError(`--${name} must be a whole number`);
   return Number(value);
+}
+
+function durability(values: Values): ServeOptions['durability'] {
+  const value = text(values, 'durability') ?? 'flush';
+  if (value !== 'flush' && value !== 'fsync') throw new UsageError('--durability must be flush or fsync');
+  return value;
 }
 
 /** Clients start the server without a shell, so `~` is ours to expand. */

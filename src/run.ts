@@ -1,5 +1,4 @@
 import { Console } from 'node:console';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type BootstrapOptions, bootstrap, type Threadkeeper } from './bootstrap.js';
 import { type HomeOptions, parseCommand, type ServeOptions, USAGE } from './cli.js';
@@ -9,7 +8,7 @@ import { list } from './commands/list.js';
 import { show } from './commands/show.js';
 import { serveStdio } from './mcp/serve-stdio.js';
 import { ThreadkeeperError } from './protocol/errors.js';
-import { asObject, asString, parseJson } from './protocol/json.js';
+import { VERSION } from './version.js';
 
 const warn = (message: string) => process.stderr.write(`threadkeeper: ${message}\n`);
 const print = (text: string) => process.stdout.write(text);
@@ -22,7 +21,7 @@ export async function run(args: readonly string[]): Promise<number> {
       print(USAGE);
       return 0;
     case 'version':
-      print(`${version()}\n`);
+      print(`${VERSION}\n`);
       return 0;
     case 'usageError':
       process.stderr.write(`threadkeeper: ${command.message}\nTry: threadkeeper --help\n`);
@@ -99,7 +98,7 @@ async function serve(options: ServeOptions): Promise<number> {
   const starting = bootstrap({ ...options, ownStateDb: 'create', onBackfillProgress }, warn);
   if (process.stdin.isTTY) await greet(await starting);
   const manager = starting.then((parts) => parts.manager);
-  await serveStdio({ manager, readOnly: options.readOnly, version: version(), log: warn });
+  await serveStdio({ manager, readOnly: options.readOnly, version: VERSION, log: warn });
   await (await starting).close();
   return 0;
 }
@@ -118,15 +117,10 @@ async function greet({ manager }: Threadkeeper): Promise<void> {
   const main = fileURLToPath(new URL('main.js', import.meta.url));
   const command = [process.execPath, main, ...process.argv.slice(2)].join(' ');
   process.stderr.write(
-    `threadkeeper ${version()} serves ${manager.capabilities.description}: ${threads}.\n` +
+    `threadkeeper ${VERSION} serves ${manager.capabilities.description}: ${threads}.\n` +
       'It waits for an MCP client on stdin. To attach it:\n' +
       `  Claude Code:  claude mcp add threadkeeper -- ${command}\n` +
       `  Codex:        codex mcp add threadkeeper -- ${command}\n` +
       'Other clients: see the README. Press Ctrl+C to stop.\n',
   );
-}
-
-function version(): string {
-  const manifest = asObject(parseJson(readFileSync(new URL('../package.json', import.meta.url), 'utf8')));
-  return asString(manifest?.['version']) ?? 'unknown';
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { ALL_TOOLS } from '../src/mcp/tools/index.js';
 import { PROJECT } from './support/mcp-client.js';
 import { TestHome } from './support/test-home.js';
 
@@ -19,7 +20,7 @@ async function inspect(home: TestHome, ...args: string[]) {
 describe('the MCP Inspector', () => {
   it('lists the tools, and its strict look at their schemas finds nothing', async () => {
     const { tools } = await inspect(new TestHome(), '--method', 'tools/list', '--strict');
-    expect(tools).toHaveLength(6);
+    expect(tools).toHaveLength(ALL_TOOLS.length);
   });
 
   it('calls the tools', async () => {
@@ -38,5 +39,13 @@ describe('the MCP Inspector', () => {
     expect(list.structuredContent.threads[0].threadId).toBe(id);
     expect(reading.structuredContent.turns).toHaveLength(1);
     expect(archived.structuredContent.archived).toEqual([id]);
+    const started = await call('start_thread', { cwd: home.root, message: 'recorded' });
+    const { threadId } = started.structuredContent.thread;
+    // Each call is a server of its own: what one started another goes on with.
+    await call('append_to_thread', { threadId, items: [{ type: 'agentMessage', text: 'answer' }], endTurn: true });
+    const recorded = await call('read_thread', { threadId });
+    expect(recorded.structuredContent.turns).toMatchObject([
+      { status: 'completed', items: [{ text: 'recorded' }, { text: 'answer' }] },
+    ]);
   });
 });

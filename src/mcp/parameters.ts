@@ -5,14 +5,17 @@ import type { ToolContext } from './tool.js';
 
 /** Arguments that several tools share; their descriptions are what the model reads. */
 
-export const threadIdParameter = z.string().describe('Thread id (UUID) from list_threads.');
+export const threadIdParameter = z.string().describe('UUID from list_threads.');
 
-export const includeDescendantsParameter = z
-  .boolean()
-  .default(true)
-  .describe('Also take every thread that it spawned, at any depth.');
+export const includeDescendantsParameter = z.boolean().default(true).describe('All that it spawned too, at any depth.');
 
 export const dryRunParameter = z.boolean().default(false).describe('Only tell what would happen.');
+
+/** What somebody said. A request has at most 4 MiB. */
+export const messageParameter = z
+  .string()
+  .max(1_000_000)
+  .refine((text) => text.trim() !== '', 'must not be blank');
 
 export const NAME_LENGTH = 200;
 
@@ -29,6 +32,14 @@ export const nameParameter = z
   .refine((name) => characters(name) <= NAME_LENGTH, `must be at most ${NAME_LENGTH} characters long`)
   .meta({ maxLength: NAME_LENGTH })
   .nullable();
+
+/** A word or two of metadata. */
+export const shortText = z
+  .string()
+  .trim()
+  .min(1)
+  .max(200)
+  .refine((text) => !CONTROL.test(text), 'must not contain control characters such as line breaks');
 
 /**
  * The thread id in an argument. Throws `invalid_request`; when the text is the exact name of a thread instead, the

@@ -1,10 +1,25 @@
 import { z } from 'zod';
-import type { MetadataUpdate } from '../thread-store/thread-store.js';
+import type { MetadataUpdate, StoredThread } from '../thread-store/thread-store.js';
+import type { ThreadManager } from '../threads/thread-manager.js';
+import type { NewThread } from '../threads/thread-starter.js';
 import { present, threadSchema, threadView } from './thread-view.js';
 
-/** What the tools that change metadata answer. */
-export const updateOutput = z.object({ thread: threadSchema, warnings: z.array(z.string()).optional() });
+/** What the tools that make or change one thread answer. */
+export const threadOutput = z.object({ thread: threadSchema, warnings: z.array(z.string()).optional() });
 
-export function updateResult({ thread, warnings }: MetadataUpdate): z.output<typeof updateOutput> {
-  return present({ thread: threadView(thread), warnings: warnings.length > 0 ? [...warnings] : undefined });
+export type ThreadResult = z.output<typeof threadOutput>;
+
+export function updateResult({ thread, warnings }: MetadataUpdate, manager: ThreadManager): ThreadResult {
+  return threadResult(thread, warnings, manager);
+}
+
+export async function newThreadResult({ thread, warnings }: NewThread, manager: ThreadManager): Promise<ThreadResult> {
+  return threadResult(await thread.read(), warnings, manager);
+}
+
+function threadResult(thread: StoredThread, warnings: readonly string[], manager: ThreadManager): ThreadResult {
+  return present({
+    thread: threadView(thread, { isLoaded: manager.loadedThread(thread.threadId) !== undefined }),
+    warnings: warnings.length > 0 ? [...warnings] : undefined,
+  });
 }

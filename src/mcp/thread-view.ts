@@ -36,7 +36,16 @@ export const READ_PREVIEW = 2000;
 /** No field of metadata needs more; a longer one is damage or abuse. */
 const LONGEST_FIELD = 4096;
 
-export function threadView(thread: StoredThread, previewLength: number = READ_PREVIEW): ThreadView {
+export interface ThreadViewOptions {
+  /** True when the thread is live in this process. */
+  readonly isLoaded: boolean;
+  readonly previewLength?: number;
+}
+
+export function threadView(
+  thread: StoredThread,
+  { isLoaded, previewLength = READ_PREVIEW }: ThreadViewOptions,
+): ThreadView {
   const { git, isArchived } = thread;
   return present({
     threadId: thread.threadId,
@@ -66,6 +75,7 @@ export function threadView(thread: StoredThread, previewLength: number = READ_PR
     forkedFromThreadId: thread.forkedFromId,
     tokensUsed: thread.tokensUsed || undefined,
     memoryMode: thread.memoryMode === 'enabled' ? undefined : thread.memoryMode,
+    status: isLoaded ? 'loaded' : undefined,
   });
 }
 

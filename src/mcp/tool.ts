@@ -6,8 +6,11 @@ export interface ToolContext {
   readonly manager: ThreadManager;
 }
 
-/** What a client may assume of a tool. None of ours reaches beyond the store, so `openWorldHint` is always false. */
-export type ToolKind = 'read' | 'reversibleWrite';
+/**
+ * What a client may assume of a tool: does a call change anything, and does a second, equal one change more? None of ours
+ * reaches beyond the store, so `openWorldHint` is always false.
+ */
+export type ToolKind = 'read' | 'reversibleWrite' | 'addingWrite';
 
 /** A tool as `tools/list` shows it. */
 export interface ToolDefinition {
@@ -68,7 +71,13 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       description,
       inputSchema: schemaOf(input, 'input'),
       outputSchema: outline(schemaOf(output, 'output')),
-      annotations: { title, readOnlyHint: isRead, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+      annotations: {
+        title,
+        readOnlyHint: isRead,
+        destructiveHint: false,
+        idempotentHint: kind !== 'addingWrite',
+        openWorldHint: false,
+      },
     },
     async call(args, context) {
       const parsed = input.safeParse(args ?? {}, { reportInput: true });
@@ -79,8 +88,21 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
 }
 
 function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, { io });
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => lean(jsonSchema) });
   return { ...json, type: 'object', properties: objectValues(json.properties ?? {}) };
+}
+
+/** Bounds that only guard against nonsense are checked but not told: each client would pay for them at every start. */
+const GUARD = 1000;
+
+function lean(schema: z.core.JSONSchema.BaseSchema): void {
+  if (schema.minLength === 1) delete schema.minLength;
+  if (schema.maxLength !== undefined && schema.maxLength >= GUARD) delete schema.maxLength;
+  if (schema.maxItems !== undefined && schema.maxItems >= GUARD) delete schema.maxItems;
+  if (schema.propertyNames) {
+    delete schema.propertyNames;
+    delete schema.additionalProperties;
+  }
 }
 
 function objectValues(properties: Readonly<Record<string, unknown>>): Record<string, object> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ThreadId } from '../protocol/ids.js';
-import type { TreeMove } from '../threads/thread-manager.js';
+import type { TreeMove } from '../threads/tree-move.js';
 import { errorBody } from './result.js';
 import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from './size.js';
 import { present } from './thread-view.js';

@@ -70,6 +70,10 @@ describe('the definitions', () => {
       'update_thread_metadata',
       'archive_thread',
       'unarchive_thread',
+      'start_thread',
+      'append_to_thread',
+      'fork_thread',
+      'close_thread',
     ]);
     for (const { name, title, annotations, inputSchema, outputSchema } of definitions) {
       const isRead = /^(list|read)_/.test(name);
@@ -77,7 +81,7 @@ describe('the definitions', () => {
         title,
         readOnlyHint: isRead,
         destructiveHint: false,
-        idempotentHint: true,
+        idempotentHint: !/^(start|append|fork)_/.test(name),
         openWorldHint: false,
       });
       expect(inputSchema).toMatchObject({ type: 'object', additionalProperties: false });

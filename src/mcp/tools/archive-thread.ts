@@ -7,7 +7,7 @@ export const archiveThread = defineTool({
   name: 'archive_thread',
   title: 'Archive a thread',
   description:
-    'Archives a thread and, after it, everything that it spawned, deepest first; unarchive_thread brings it back. Use this to tidy up. A thread that another program is writing is reported as failed and stays; if the root cannot be archived nothing moves. Nothing is deleted.',
+    'Archives a thread and all that it spawned. Use this to tidy up; unarchive_thread brings it back, nothing is deleted. What another program is writing stays, as failed; if that is the thread itself nothing moves.',
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
 import { SOURCE_KINDS, type SourceKind } from '../../protocol/session-source.js';
 import { THREAD_SORTS, type ThreadCount, type ThreadPage } from '../../thread-store/thread-store.js';
-import type { FamilyQuery } from '../../threads/thread-manager.js';
+import type { FamilyQuery, ThreadManager } from '../../threads/thread-manager.js';
 import { threadIdArgument } from '../parameters.js';
 import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../size.js';
 import { LIST_PREVIEW, present, type ThreadView, threadSchema, threadView } from '../thread-view.js';
@@ -38,8 +38,8 @@ export const listThreads = defineTool({
   title: 'List threads',
   description:
     'Lists coding-agent threads, newest first, in pages. Use this to find a thread id by folder, branch, text or parent. ' +
-    'total counts all matches; hidden tells how many more archived threads and sub-agents match. ' +
-    'It does not search what was said later in a thread; read_thread shows that.',
+    'total counts all matches; hidden, how many more archived threads and sub-agents match. ' +
+    'What was said later in a thread is not searched.',
   kind: 'read',
   input,
   output: z.object({
@@ -67,7 +67,7 @@ export const listThreads = defineTool({
       limit: args.limit,
       cursor: args.cursor,
     });
-    const threads = fitThreads(page);
+    const threads = fitThreads(page, context.manager);
     const last = page.threads[threads.length - 1];
     const isMore = page.hasMore || threads.length < page.threads.length;
     return present({
@@ -98,11 +98,12 @@ async function familyOf(
 }
 
 /** The page cut to the size of a result; at least one thread stays. */
-function fitThreads(page: ThreadPage): ThreadView[] {
+function fitThreads(page: ThreadPage, manager: ThreadManager): ThreadView[] {
   const threads: ThreadView[] = [];
   let left = RESULT_CHARACTERS - RESERVED_CHARACTERS - jsonSize(page.warnings);
   for (const { thread } of page.threads) {
-    const view = threadView(thread, LIST_PREVIEW);
+    const isLoaded = manager.loadedThread(thread.threadId) !== undefined;
+    const view = threadView(thread, { isLoaded, previewLength: LIST_PREVIEW });
     left -= jsonSize(view) + 1;
     if (left < 0 && threads.length > 0) break;
     threads.push(view);

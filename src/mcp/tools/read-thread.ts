@@ -26,9 +26,9 @@ export const readThread = defineTool({
   name: 'read_thread',
   title: 'Read a thread',
   description:
-    'Reads one thread, archived or not: its metadata and its turns in pages, the newest 10 first. Use this to see what was ' +
-    'said and done. Outputs of tools and reasoning show as …Chars unless includeOutputs is true. A result holds at most ' +
-    '30,000 characters: nextCursor goes on where it ended, even inside a turn.',
+    'Reads one thread, archived or not: metadata and turns in pages, the newest 10 first. Use this to see what was said and done. ' +
+    'Outputs of tools and reasoning show as …Chars unless includeOutputs. A result has at most 30,000 characters; ' +
+    'nextCursor goes on where it ended, even inside a turn.',
   kind: 'read',
   input,
   output: z.object({
@@ -39,7 +39,8 @@ export const readThread = defineTool({
   }),
   async handler(args, context) {
     const threadId = await threadIdArgument(args.threadId, context);
-    const thread = threadView(await context.manager.readThread(threadId));
+    const isLoaded = context.manager.loadedThread(threadId) !== undefined;
+    const thread = threadView(await context.manager.readThread(threadId), { isLoaded });
     if (!args.includeTurns) return { thread };
     const budget = RESULT_CHARACTERS - RESERVED_CHARACTERS - jsonSize(thread);
     return { thread, ...(await turnsOf(threadId, args, budget, context)) };

@@ -7,7 +7,7 @@ export const unarchiveThread = defineTool({
   name: 'unarchive_thread',
   title: 'Unarchive a thread',
   description:
-    'Brings an archived thread and everything that it spawned back among the active ones. Use this to undo archive_thread, or to go on with an archived thread. If the root cannot be brought back nothing moves.',
+    'Brings an archived thread and all that it spawned back. Use this to undo archive_thread, or to go on with an archived thread.',
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,

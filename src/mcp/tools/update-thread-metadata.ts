@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
 import { isEmptyPatch } from '../../protocol/thread-patch.js';
 import { nameParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
+import { threadOutput, updateResult } from '../thread-result.js';
 import { defineTool } from '../tool.js';
-import { updateOutput, updateResult } from '../update-result.js';
 
 const gitPart = z.string().trim().min(1).max(1000).nullable().optional();
 
@@ -11,8 +11,7 @@ export const updateThreadMetadata = defineTool({
   name: 'update_thread_metadata',
   title: 'Update thread metadata',
   description:
-    'Changes name, git facts or memory mode of a thread, active or archived, all of it or nothing. Use this to correct metadata; ' +
-    'for the name alone set_thread_name is enough. Give at least one of the three.',
+    'Changes name, git facts or memory mode of a thread, active or archived, all or nothing. Give at least one. For the name alone use set_thread_name.',
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,
@@ -23,7 +22,7 @@ export const updateThreadMetadata = defineTool({
       .describe('Each part: absent keeps, null clears, a string sets.'),
     memoryMode: z.enum(['enabled', 'disabled']).optional().describe('Whether memories may be made from this thread.'),
   }),
-  output: updateOutput,
+  output: threadOutput,
   async handler({ threadId, ...patch }, context) {
     if (isEmptyPatch(patch)) {
       throw invalidRequest(
@@ -32,6 +31,6 @@ export const updateThreadMetadata = defineTool({
       );
     }
     const id = await threadIdArgument(threadId, context);
-    return updateResult(await context.manager.updateThreadMetadata(id, patch));
+    return updateResult(await context.manager.updateThreadMetadata(id, patch), context.manager);
   },
 });

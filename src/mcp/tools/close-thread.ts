@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { threadIdArgument, threadIdParameter } from '../parameters.js';
+import { present } from '../thread-view.js';
+import { defineTool } from '../tool.js';
+
+export const closeThread = defineTool({
+  name: 'close_thread',
+  title: 'Close a thread',
+  description:
+    'Ends the open turn of a loaded thread and unlocks it, so that Codex can go on with it. Nothing happens when it is not loaded.',
+  kind: 'reversibleWrite',
+  input: z.strictObject({ threadId: threadIdParameter }),
+  output: z.object({ threadId: z.string(), closed: z.boolean(), warnings: z.array(z.string()).optional() }),
+  async handler({ threadId }, context) {
+    const id = await threadIdArgument(threadId, context);
+    const { wasLoaded, warnings } = await context.manager.closeThread(id);
+    return present({ threadId: id, closed: wasLoaded, warnings: warnings.length > 0 ? [...warnings] : undefined });
+  },
+});

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { nameParameter, shortText, threadIdArgument, threadIdParameter } from '../parameters.js';
+import { newThreadResult, threadOutput } from '../thread-result.js';
+import { defineTool } from '../tool.js';
+
+export const forkThread = defineTool({
+  name: 'fork_thread',
+  title: 'Fork a thread',
+  description:
+    'Makes a thread that goes on from another, and loads it. Use this to try another way and keep the original. An open turn is cut off in the fork.',
+  kind: 'addingWrite',
+  input: z.strictObject({
+    threadId: threadIdParameter,
+    lastTurnId: shortText.optional().describe('Last turn to take over, from read_thread. Default: all.'),
+    name: nameParameter.unwrap().optional().describe("Default: the original's."),
+  }),
+  output: threadOutput,
+  async handler({ threadId, ...options }, context) {
+    const id = await threadIdArgument(threadId, context);
+    return await newThreadResult(await context.manager.forkThread(id, options), context.manager);
+  },
+});

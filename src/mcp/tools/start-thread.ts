@@ -1,0 +1,40 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { invalidRequest } from '../../protocol/errors.js';
+import { messageParameter, nameParameter, shortText, threadIdArgument } from '../parameters.js';
+import { newThreadResult, threadOutput } from '../thread-result.js';
+import { defineTool } from '../tool.js';
+
+const isAbsolute = (folder: string) => path.posix.isAbsolute(folder) || path.win32.isAbsolute(folder);
+
+export const startThread = defineTool({
+  name: 'start_thread',
+  title: 'Start a thread',
+  description:
+    'Starts a thread for append_to_thread. Use this to record work that Codex can list and resume. ' +
+    'It is stored once it has a message, a name or a parent.',
+  kind: 'addingWrite',
+  input: z.strictObject({
+    cwd: z
+      .string()
+      .min(1)
+      .max(4000)
+      .refine(isAbsolute, 'must be an absolute path')
+      .describe('Absolute folder of the work.'),
+    name: nameParameter.unwrap().optional().describe('1–200 characters.'),
+    message: messageParameter.optional().describe('First user message; it opens a turn.'),
+    parentThreadId: z.string().optional().describe('Thread that spawns this one.'),
+    agentRole: shortText.optional().describe('With a parent only.'),
+    agentNickname: shortText.optional().describe('Likewise.'),
+    ephemeral: z.boolean().default(false).describe('Keep in memory only, until closed.'),
+  }),
+  output: threadOutput,
+  async handler({ parentThreadId, ephemeral, ...params }, context) {
+    if (parentThreadId === undefined && (params.agentRole !== undefined || params.agentNickname !== undefined)) {
+      throw invalidRequest('agentRole and agentNickname are of a spawned thread', 'Give parentThreadId too.');
+    }
+    const parent = parentThreadId === undefined ? undefined : await threadIdArgument(parentThreadId, context);
+    const started = { ...params, parentThreadId: parent, isEphemeral: ephemeral };
+    return await newThreadResult(await context.manager.startThread(started), context.manager);
+  },
+});
