@@ -14,6 +14,7 @@ export const dryRunParameter = z.boolean().default(false).describe('Only tell wh
 /** What somebody said. A request has at most 4 MiB. */
 export const messageParameter = z
   .string()
+  .overwrite((text) => text.toWellFormed())
   .max(1_000_000)
   .refine((text) => text.trim() !== '', 'must not be blank');
 
@@ -26,6 +27,7 @@ const characters = (text: string) => [...text].length;
 
 export const nameParameter = z
   .string()
+  .overwrite((text) => text.toWellFormed())
   .trim()
   .min(1)
   .refine((name) => !CONTROL.test(name), 'must not contain control characters such as line breaks')
@@ -36,6 +38,7 @@ export const nameParameter = z
 /** A word or two of metadata. */
 export const shortText = z
   .string()
+  .overwrite((text) => text.toWellFormed())
   .trim()
   .min(1)
   .max(200)

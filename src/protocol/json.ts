@@ -40,6 +40,21 @@ export function jsonText(value: unknown): string {
   }
 }
 
+/**
+ * JSON text that every parser takes: half a surrogate pair, which JavaScript lets through and others refuse, becomes
+ * U+FFFD. Throws for a value that cannot be written.
+ */
+export function strictJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.includes('\\ud') ? JSON.stringify(value, wellFormed) : text;
+}
+
+function wellFormed(_: string, value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed();
+  const object = asObject(value);
+  return object ? Object.fromEntries(Object.entries(object).map(([key, part]) => [key.toWellFormed(), part])) : value;
+}
+
 /** The parsed value, or undefined when the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {

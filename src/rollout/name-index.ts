@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { systemErrorCode } from '../protocol/errors.js';
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
-import { asObject, asString, parseJson } from '../protocol/json.js';
+import { asObject, asString, parseJson, strictJson } from '../protocol/json.js';
 import { withFileLock } from './file-lock.js';
 import { lineText, readLines } from './line-reader.js';
 import { openOrCreate } from './regular-file.js';
@@ -104,7 +104,7 @@ export class NameIndex {
 }
 
 function appendLine(fd: number, threadId: ThreadId, name: string): void {
-  const line = JSON.stringify({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
+  const line = strictJson({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
   // A line cut by a crash must not swallow ours.
   const { size } = fstatSync(fd);
   const last = Buffer.alloc(1);

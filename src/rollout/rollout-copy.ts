@@ -1,5 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { strictJson } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import { Breather } from './breather.js';
 import { openNew } from './regular-file.js';
@@ -20,7 +21,7 @@ export async function copyRollout(source: RolloutBytes, end: number, first: Roll
   sweep(folder);
   const fd = openNew(temporary);
   try {
-    write(fd, Buffer.from(`${JSON.stringify({ timestamp: new Date().toISOString(), ...first })}\n`));
+    write(fd, Buffer.from(`${strictJson({ timestamp: new Date().toISOString(), ...first })}\n`));
     await copyBytes(source, end, fd);
     // A file that is renamed is taken for whole, after a power cut too.
     fsyncSync(fd);

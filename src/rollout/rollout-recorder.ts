@@ -3,7 +3,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { conflict, invalidRequest, unsupported } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
-import { asIndex, asNumber, asObject, type JsonObject, parseJson } from '../protocol/json.js';
+import { asIndex, asNumber, asObject, type JsonObject, parseJson, strictJson } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import { isBlank, lineText, readLinesBackward } from './line-reader.js';
 import { openNew, openToAppend } from './regular-file.js';
@@ -194,7 +194,7 @@ export class RolloutRecorder {
 
   #lineOf({ timestamp, item: { type, payload, metadata } }: QueuedItem): LineInHand {
     const ordinal = this.#mode === 'paginated' ? followed(this.#nextOrdinal) : undefined;
-    const text = JSON.stringify({ timestamp, ordinal, type, payload: typeFirst(payload), metadata });
+    const text = strictJson({ timestamp, ordinal, type, payload: typeFirst(payload), metadata });
     const bytes = Buffer.from(`${this.#isTerminated ? '' : '\n'}${text}\n`);
     return { bytes, start: this.#size, ordinal, written: 0 };
   }

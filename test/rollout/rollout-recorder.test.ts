@@ -74,6 +74,25 @@ describe('a recorder of a thread without a file', () => {
   });
 });
 
+describe('a line', () => {
+  it('is JSON that every parser takes: halves of surrogate pairs are replaced', async () => {
+    const file = path.join(new TestHome().root, 'rollout.jsonl');
+    const recorder = RolloutRecorder.lazily({ file, mode: 'legacy' }, [META]);
+    recorder.add([eventItem({ type: 'x', 'key\ud800': ['\ud800 half', '\\ud800 text', '🎉'] })]);
+    await recorder.flush();
+    expect(parsed(file)[1]?.payload).toEqual({ type: 'x', 'key\ufffd': ['\ufffd half', '\\ud800 text', '🎉'] });
+    expect(readFileSync(file, 'utf8')).not.toMatch(/[^\\]\\ud/);
+  });
+
+  it('has its type first in the payload, where readers look for it', async () => {
+    const file = path.join(new TestHome().root, 'rollout.jsonl');
+    const recorder = RolloutRecorder.lazily({ file, mode: 'legacy' }, [META]);
+    recorder.add([{ type: 'event_msg', payload: { turn_id: 't', type: 'task_started' } }]);
+    await recorder.flush();
+    expect(readFileSync(file, 'utf8')).toContain('"payload":{"type":"task_started","turn_id":"t"}');
+  });
+});
+
 describe('a recorder of a rollout that is there', () => {
   it('writes nothing by opening it', () => {
     const home = new TestHome();

@@ -69,10 +69,7 @@ export class TestHome {
 
   /** Makes Codex's state DB, its backfill complete. */
   stateDb(file = 'state_5.sqlite'): Database.Database {
-    const db = new Database(path.join(this.root, file));
-    db.pragma('journal_mode = WAL');
-    db.exec(SCHEMA);
-    db.exec("INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'complete', 0)");
+    const db = makeStateDb(this.root, file);
     onTestFinished(() => {
       db.close();
     });
@@ -82,6 +79,15 @@ export class TestHome {
   read(file: string): string {
     return readFileSync(path.resolve(this.root, file), 'utf8');
   }
+}
+
+/** Codex's state DB in a home, its backfill complete. */
+export function makeStateDb(home: string, file = 'state_5.sqlite'): Database.Database {
+  const db = new Database(path.join(home, file));
+  db.pragma('journal_mode = WAL');
+  db.exec(SCHEMA);
+  db.exec("INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'complete', 0)");
+  return db;
 }
 
 /** Adds a row as Codex does for a rollout. */

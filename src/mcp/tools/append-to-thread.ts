@@ -10,7 +10,11 @@ const item = z.strictObject({
   text: messageParameter.optional().describe('Of a message.'),
   tool: shortText.optional().describe('Of a toolCall, with arguments, output, status.'),
   arguments: z.record(z.string(), z.unknown()).optional(),
-  output: z.string().max(1_000_000).optional(),
+  output: z
+    .string()
+    .overwrite((text) => text.toWellFormed())
+    .max(1_000_000)
+    .optional(),
   status: z.enum(['completed', 'failed']).optional(),
 });
 
