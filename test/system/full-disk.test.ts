@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { ThreadkeeperError } from '../../src/protocol/errors.js';
 import { errorOf } from '../support/error-of.js';
 import { open } from '../support/local-store.js';
 import { addRow, TestHome } from '../support/test-home.js';
@@ -79,3 +80,80 @@ describe('a disk that is full', () => {
     expect(readFileSync(small, 'utf8').trimEnd().split('\n').at(-1)).toContain('"branch":"ok"');
   });
 });
+
+describe('a live thread on a disk that fills up', () => {
+  it.each(['legacy', 'paginated'] as const)(
+    'ends the %s line that it was in the middle of, and has every item once and in order',
+    async (mode) => {
+      const home = new TestHome();
+      const { id, file } = home.rollout({ mode, turns: [['q', 'a']] });
+      const { folder, fill, free } = smallHome(home, 512);
+      const small = path.join(folder, path.relative(home.root, file));
+      const codexs = home.stateDb();
+      addRow(codexs, {
+        id,
+        rollout_path: small,
+        history_mode: mode,
+        title: 'q',
+        first_user_message: 'q',
+        preview: 'q',
+      });
+      const { manager } = await open(folder, { sqliteHome: home.root });
+      const thread = await manager.resumeThread(id);
+      // Pages of 4 KiB: lines of 3,000 bytes end in the middle of one, and so does the disk in the middle of a line.
+      const say = (n: number) => thread.submit([{ type: 'agentMessage', text: `<${n}>${'x'.repeat(1500)}` }]);
+      await say(0);
+      fill();
+      let failure: ThreadkeeperError | undefined;
+      let next = 1;
+      for (; !failure && next < 50; next += 1) failure = await say(next).then(() => undefined, asKnown);
+      expect(failure).toMatchObject({
+        code: 'resource_exhausted',
+        hint: expect.stringContaining('do not send them again'),
+      });
+      expect(readFileSync(small, 'utf8')).not.toMatch(/\n$/);
+      expect(await say(99).then(() => undefined, asKnown)).toMatchObject({ code: 'resource_exhausted' });
+      // What is there is read, torn line and all.
+      expect((await manager.listTurns({ threadId: id, order: 'newestFirst', limit: 5 })).turns.length).toBeGreaterThan(
+        0,
+      );
+      free();
+      await say(next);
+      await manager.closeThread(id);
+      const lines = readFileSync(small, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      const said = lines.filter(({ payload }) =>
+        /agent_message|AgentMessage/.test(`${payload.type} ${payload.item?.type}`),
+      );
+      const numbers = said.map((line) => Number(/<(\d+)>/.exec(JSON.stringify(line))?.[1] ?? Number.NaN));
+      expect(numbers.filter((n) => !Number.isNaN(n))).toEqual(Array.from({ length: next + 1 }, (_, n) => n));
+      if (mode === 'paginated') expect(lines.map(({ ordinal }) => ordinal)).toEqual(lines.map((_, index) => index));
+    },
+  );
+
+  it('that is new keeps its beginning until there is room, or leaves nothing', async () => {
+    const home = new TestHome();
+    const { folder, fill, free } = smallHome(home, 256);
+    const { manager } = await open(folder, { useStateDb: false });
+    const { thread: kept } = await manager.startThread({ cwd: '/work' });
+    const { thread: dropped } = await manager.startThread({ cwd: '/work' });
+    fill();
+    expect(await errorOf(kept.submit([{ type: 'userMessage', text: 'kept' }]))).toMatchObject({
+      code: 'resource_exhausted',
+    });
+    expect(await errorOf(dropped.submit([{ type: 'userMessage', text: 'dropped' }]))).toMatchObject({
+      code: 'resource_exhausted',
+    });
+    await manager.removeThread(dropped.threadId);
+    free();
+    await kept.flush();
+    expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.preview)).toEqual(['kept']);
+  });
+});
+
+function asKnown(error: unknown): ThreadkeeperError {
+  if (error instanceof ThreadkeeperError) return error;
+  throw error;
+}
