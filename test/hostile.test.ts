@@ -76,6 +76,43 @@ const MOVER = `
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 3);
   }`;
 
+describe('folders of the home that are one', () => {
+  it.each([
+    ['sessions', 'archived_sessions'],
+    ['sessions/archived', 'archived_sessions'],
+  ])('(%s is %s too) lose no file, whatever is asked', async (target, link) => {
+    const home = new TestHome();
+    mkdirSync(path.join(home.root, target), { recursive: true });
+    symlinkSync(target, path.join(home.root, link));
+    const ids = [0, 1].map(() => {
+      const { id, file } = home.rollout({ turns: [['q', 'a']] });
+      renameSync(file, path.join(home.root, target, path.basename(file)));
+      return id;
+    });
+    const count = () => readdirSync(path.join(home.root, target)).filter((name) => name.endsWith('.jsonl')).length;
+    for (const useStateDb of [false, true]) {
+      const { manager } = await open(home.root, { useStateDb, ownStateDb: 'create' });
+      for (let round = 0; round < 3; round += 1) {
+        await manager.listThreads(ALL);
+        for (const id of ids) {
+          for (const call of ['archiveThread', 'unarchiveThread'] as const) {
+            await manager[call](id, { includeDescendants: true, dryRun: false }).catch(() => undefined);
+            expect((await manager.readThread(id)).preview).toBe('q');
+          }
+        }
+      }
+    }
+    const everywhere = new Set(
+      readdirSync(home.root, { recursive: true })
+        .map(String)
+        .filter((name) => name.endsWith('.jsonl'))
+        .map((name) => path.basename(name)),
+    );
+    expect(everywhere.size).toBe(2);
+    expect(count()).toBeLessThanOrEqual(2);
+  });
+});
+
 describe('a patch whose last part fails', () => {
   it('leaves neither row, nor name, nor line', async () => {
     const home = new TestHome();

@@ -1,4 +1,4 @@
-import { existsSync, linkSync, lstatSync, mkdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, mkdirSync, realpathSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode, unsupported } from '../protocol/errors.js';
 import type { RolloutFile } from './rollout-catalog.js';
@@ -49,7 +49,7 @@ export function moveRollouts(
       mkdirSync(path.dirname(to), { recursive: true });
       if (isLinked(from, to)) {
         linked.push(from);
-        done.push(() => (isSameFile(from, to) ? unlinkSync(to) : renameSync(to, from)));
+        done.push(() => (areTwins(from, to) ? unlinkSync(to) : renameSync(to, from)));
       } else {
         renameSync(from, to);
         done.push(() => renameSync(to, from));
@@ -70,7 +70,7 @@ export function moveRollouts(
 
 /** Makes a second name for a file, unless a killed move has made it already; false where there are no hard links. */
 function isLinked(from: string, to: string): boolean {
-  if (isSameFile(from, to)) return true;
+  if (areTwins(from, to)) return true;
   try {
     linkSync(from, to);
     return true;
@@ -90,10 +90,18 @@ const NO_HARD_LINKS: ReadonlySet<string> = new Set([
   'EINVAL',
 ]);
 
-/** True for two names of one file: what a move leaves that was cut short. */
-export function isSameFile(one: string, other: string): boolean {
+/**
+ * True for two names of one file: what a move leaves that was cut short. One name that two paths lead to, as where a
+ * folder is a link, is not two: taking it away would take the file.
+ */
+export function areTwins(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => lstatSync(file, { bigint: true, throwIfNoEntry: false }));
-  return a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
+  const isOneFile = a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
+  return isOneFile && a.nlink > 1n && realName(one) !== realName(other);
+}
+
+function realName(file: string): string {
+  return path.join(realpathSync(path.dirname(file)), path.basename(file));
 }
 
 /** From where to where, the current file last. Throws `conflict` for a target that exists, `unsupported` for one outside. */
@@ -112,7 +120,7 @@ export function plannedMoves(
         'Put the file itself in its place, then call again.',
       );
     }
-    if (existsSync(to) && !isSameFile(from, to)) throw inTheWay(to);
+    if (existsSync(to) && !areTwins(from, to)) throw inTheWay(to);
   }
   return moves;
 }

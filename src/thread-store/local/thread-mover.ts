@@ -8,8 +8,8 @@ import type { RolloutHome } from '../../rollout/rollout-home.js';
 import {
   activePath,
   archivedPath,
+  areTwins,
   inTheWay,
-  isSameFile,
   moveRollouts,
   plannedMoves,
 } from '../../rollout/rollout-move.js';
@@ -76,7 +76,7 @@ export class ThreadMover {
         const copies = catalog.copiesOf(rolloutId);
         const kept = copies.find(({ isArchived }) => isArchived === current.isArchived);
         for (const copy of copies) {
-          if (copy === kept || !kept || !isSameFile(copy.path, kept.path)) continue;
+          if (copy === kept || !kept || !areTwins(copy.path, kept.path)) continue;
           home.assertInside(copy.path);
           unlinkSync(copy.path);
         }
@@ -91,7 +91,7 @@ export class ThreadMover {
     const { catalog } = this.#local;
     return catalog.filesOf(threadId).some(({ rolloutId }) => {
       const [first, ...others] = catalog.copiesOf(rolloutId);
-      return first !== undefined && others.some((other) => isSameFile(first.path, other.path));
+      return first !== undefined && others.some((other) => areTwins(first.path, other.path));
     });
   }
 
