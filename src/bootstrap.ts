@@ -5,16 +5,15 @@ import { parse as parseToml } from 'smol-toml';
 import { RolloutAgentGraph } from './agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
 import type { HomeOptions } from './cli.js';
+import { CodexsDb } from './codexs-db.js';
 import { OwnDb } from './own-db.js';
 import { systemErrorCode } from './protocol/errors.js';
 import { asText } from './protocol/json.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
 import type { Durability } from './rollout/rollout-recorder.js';
-import { openOwnStateDb, openStateDb, type StateDbConfig, type StateDbOpening } from './state/open-state-db.js';
-import type { StateDb } from './state/state-db.js';
+import type { StateDbConfig } from './state/open-state-db.js';
 import { StateDbSlot } from './state/state-db-slot.js';
-import { adopt } from './thread-store/local/adoption.js';
 import type { BackfillSummary } from './thread-store/local/backfill.js';
 import type { Warn } from './thread-store/local/local-home.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
@@ -25,6 +24,8 @@ import { VERSION } from './version.js';
 /** The parts of a running threadkeeper, put together. */
 export interface Threadkeeper {
   readonly manager: ThreadManager;
+  /** Puts right what a program left that was killed half-way; what others hold is left for the next time. */
+  repair(): Promise<void>;
   readonly library: RolloutLibrary;
   readonly slot: StateDbSlot;
   /** Why there is no state DB, or not the one that would be wanted. */
@@ -58,19 +59,16 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
   const configured = codexConfig(options.home, warn);
   const sqliteHome = options.sqliteHome ?? configured.sqliteHome ?? options.home;
   const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
-  const opening = await openingOf(options, config);
-  if (opening.problem !== undefined) warn(announcement(opening));
+  const codexsDb = new CodexsDb(library, slot, config, warn);
   const ownDb = new OwnDb(library, slot, config, options.onBackfillProgress, warn);
-  let backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
-  if (opening.stateDb?.owner === 'codex') {
-    await giveToCodex(opening.stateDb, library, config, warn);
-    slot.fill(opening.stateDb);
-  } else if (opening.stateDb) {
-    backfilled = ownDb.fill(opening.stateDb);
-    const wait = opening.isRemade ? 0 : (options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS);
-    await Promise.race([backfilled, sleep(wait, undefined, { ref: false })]);
-    if (!slot.current) warn('serving from the rollout files until the state DB is filled');
+  if (options.useStateDb) await codexsDb.start();
+  else if (codexsDb.isThere) slot.passedOverBecause = 'threadkeeper was started with --no-state-db';
+  const own = options.useStateDb && !codexsDb.isThere ? await ownDb.open() : undefined;
+  if (own && !own.isRemade) {
+    const wait = options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS;
+    await Promise.race([ownDb.backfilled, sleep(wait, undefined, { ref: false })]);
   }
+  if (own && !slot.current) warn('serving from the rollout files until the state DB is filled');
   const graph = new SqliteAgentGraph(slot, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs = 0 } = options;
   const store = new LocalThreadStore({ library, slot, readOnly, durability, warn });
@@ -88,36 +86,17 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
   });
   return {
     manager,
+    repair: () => store.repair(),
     library,
     slot,
-    stateDbProblem: opening.problem,
-    backfilled,
+    stateDbProblem: codexsDb.problem ?? ownDb.problem,
+    backfilled: ownDb.backfilled,
     async close() {
       await manager.close();
       await ownDb.close();
-      opening.stateDb?.close();
+      codexsDb.close();
     },
   };
-}
-
-async function openingOf({ useStateDb }: BootstrapOptions, config: StateDbConfig): Promise<StateDbOpening> {
-  return useStateDb ? await openStateDb(config) : { stateDb: undefined, problem: undefined };
-}
-
-function announcement({ stateDb, problem }: StateDbOpening): string {
-  return stateDb ? (problem ?? '') : `serving from the rollout files, without the state DB: ${problem}`;
-}
-
-/** Codex has a DB: what it lacks and we know goes there, and ours is not used any more. */
-async function giveToCodex(codexs: StateDb, library: RolloutLibrary, config: StateDbConfig, warn: Warn): Promise<void> {
-  const own = config.own === 'create' ? await openOwnStateDb({ ...config, own: 'existing' }) : undefined;
-  try {
-    if (config.own === 'create') await adopt(codexs, library, own?.stateDb);
-  } catch (error) {
-    warn(`names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`);
-  } finally {
-    own?.stateDb?.close();
-  }
 }
 
 interface CodexConfig {

@@ -13,9 +13,12 @@ import type { Warn } from './thread-store/local/local-home.js';
 export class OwnDb {
   #backfill: Backfill | undefined;
   #filling: Promise<unknown> = Promise.resolve();
-  /** Those made here; the first one belongs to whoever opened it. */
-  readonly #remade: StateDb[] = [];
+  readonly #opened: StateDb[] = [];
   #isClosed = false;
+  /** What the first backfill did, once it is done; undefined where there was nothing to fill, or it was stopped. */
+  backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
+  /** Why there is none, or not the one that would be wanted. */
+  problem: string | undefined;
 
   constructor(
     private readonly library: RolloutLibrary,
@@ -29,20 +32,28 @@ export class OwnDb {
     };
   }
 
-  /** Fills a DB and hands it out; one that cannot be filled is not handed out. Undefined when it was stopped before. */
-  fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
-    const filling = this.#fill(stateDb);
-    this.#filling = filling;
-    return filling;
+  /** Opens ours, as the configuration allows, and begins to fill it; undefined where there is none. */
+  async open(): Promise<{ readonly isRemade: boolean } | undefined> {
+    const { stateDb, problem, isRemade = false } = await openOwnStateDb(this.config);
+    this.problem = problem;
+    if (problem !== undefined) {
+      this.warn(stateDb ? problem : `serving from the rollout files, without the state DB: ${problem}`);
+    }
+    if (!stateDb) return undefined;
+    this.#opened.push(stateDb);
+    this.backfilled = this.#fill(stateDb);
+    this.#filling = this.backfilled;
+    return { isRemade };
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#backfill?.stop();
     await this.#filling;
-    for (const stateDb of this.#remade) stateDb.close();
+    for (const stateDb of this.#opened) stateDb.close();
   }
 
+  /** Fills a DB and hands it out; one that cannot be filled is not handed out. Undefined when it was stopped before. */
   async #fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
     if (stateDb.readOnly) {
       // Only looked at: it is of use when it is complete already.
@@ -74,7 +85,7 @@ export class OwnDb {
       stateDb?.close();
       return;
     }
-    this.#remade.push(stateDb);
+    this.#opened.push(stateDb);
     await this.#fill(stateDb);
     if (this.slot.current === stateDb) this.warn(`the state DB is back (${lost.file})`);
   }

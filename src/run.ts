@@ -1,4 +1,5 @@
 import { Console } from 'node:console';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type BootstrapOptions, bootstrap, type Threadkeeper } from './bootstrap.js';
 import { type HomeOptions, parseCommand, type ServeOptions, USAGE } from './cli.js';
@@ -98,10 +99,15 @@ async function serve(options: ServeOptions): Promise<number> {
   const starting = bootstrap({ ...options, ownStateDb: 'create', onBackfillProgress }, warn);
   if (process.stdin.isTTY) await greet(await starting);
   const manager = starting.then((parts) => parts.manager);
+  if (!options.readOnly) starting.then((parts) => parts.repair()).catch((error: Error) => warn(error.message));
   await serveStdio({ manager, readOnly: options.readOnly, version: VERSION, log: warn });
-  await (await starting).close();
+  // What still starts then (a backfill, another program's lock) is as safe to be cut short as by a kill.
+  await Promise.race([starting.then((parts) => parts.close()), sleep(END_MS)]);
   return 0;
 }
+
+/** The program is gone a second after its client: calls that run get most of it, and this is the rest. */
+const END_MS = 250;
 
 /** For the person who started it in a terminal: what is served, and that an assistant is wanted on the other side. */
 async function greet({ manager }: Threadkeeper): Promise<void> {

@@ -4,7 +4,7 @@ import { BoundedLines } from './bounded-lines.js';
 import { createMcpServer, type McpServerOptions } from './mcp-server.js';
 
 /** Calls that run when the client leaves get this long to finish, milliseconds. */
-const GRACE_MS = 700;
+const GRACE_MS = 600;
 
 /** Serves one client on stdin and stdout; returns when stdin closes, the output breaks, or SIGTERM or SIGINT comes. */
 export async function serveStdio(options: McpServerOptions): Promise<void> {

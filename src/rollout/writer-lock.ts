@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fchmodSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { conflict } from '../protocol/errors.js';
+import { conflict, systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { withFileLock } from './file-lock.js';
 import { flockNow } from './flock.js';
@@ -59,15 +59,30 @@ export async function acquireWriterLock(
 function tryLock(home: RolloutHome, threadId: ThreadId, file: string, mode: number): Promise<number | undefined> {
   return withCoordination(home, () => {
     const opened = openLockFile(file);
-    if (flockNow(opened, 'exclusive')) {
-      fchmodSync(opened, mode);
-      return opened;
+    let isPassing = false;
+    try {
+      if (flockNow(opened, 'exclusive')) {
+        mark(opened, mode);
+        return opened;
+      }
+      isPassing = isBrief(opened);
+    } catch (error) {
+      closeSync(opened);
+      throw error;
     }
-    const isPassing = isBrief(opened);
     closeSync(opened);
     if (isPassing) return undefined;
     throw hasWriterConflict(threadId);
   });
+}
+
+/** Where modes cannot be set others do not wait for a lock that is held for a moment, and that is all. */
+function mark(fd: number, mode: number): void {
+  try {
+    fchmodSync(fd, mode);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EROFS'].includes(systemErrorCode(error) ?? '')) throw error;
+  }
 }
 
 /** True for the lock file of one that writes once, while it is held. */

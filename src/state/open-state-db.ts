@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { ThreadkeeperError } from '../protocol/errors.js';
 import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './own-schema.js';
 import { StateDb, sqliteMessage } from './state-db.js';
 
@@ -9,6 +10,8 @@ export interface StateDbOpening {
   readonly stateDb: StateDb | undefined;
   /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
   readonly problem: string | undefined;
+  /** True when what keeps it from being used will pass: a lock, a backfill at work. */
+  readonly isPassing?: boolean | undefined;
   /** True when ours was damaged, and is a new one now. */
   readonly isRemade?: boolean | undefined;
 }
@@ -27,16 +30,19 @@ export const OWN_STATE_DB = 'threadkeeper.sqlite';
 const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
 
 /**
- * Opens the state DB of a SQLite home: Codex's if there is one, else ours. Codex's is used when its columns can be and
- * its backfill is complete, and never created, migrated or repaired; while it is there but unusable there is no handle
- * at all. Ours is made and migrated as the configuration allows, and made anew when it is damaged.
+ * Opens the state DB of a SQLite home: Codex's if there is one, else ours; while Codex's is there but unusable there is
+ * no handle at all.
  */
 export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
   const file = findStateDb(config.sqliteHome);
-  return file === undefined ? await openOwnStateDb(config) : await openCodexs(file, config);
+  return file === undefined ? await openOwnStateDb(config) : await openCodexsStateDb(file, config);
 }
 
-async function openCodexs(file: string, { readOnly, busyTimeoutMs }: StateDbConfig): Promise<StateDbOpening> {
+/** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
+export async function openCodexsStateDb(
+  file: string,
+  { readOnly, busyTimeoutMs }: StateDbConfig,
+): Promise<StateDbOpening> {
   return await usable(file, () => new StateDb(file, { owner: 'codex', readOnly, busyTimeoutMs }));
 }
 
@@ -51,15 +57,21 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
     const opened = stateDb;
     const problem = await opened.read(() => opened.unusableBecause());
     if (problem === undefined) return { stateDb, problem };
+    const isPassing = await opened.read(() => opened.isBeingFilled());
     stateDb.close();
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}` };
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}`, isPassing };
   } catch (error) {
     stateDb?.close();
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}` };
+    const isHeld = error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
+    const isPassing = isHeld || (error instanceof ThreadkeeperError && error.code === 'conflict');
+    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}`, isPassing };
   }
 }
 
-/** Opens our own DB alone, whatever Codex has. */
+/**
+ * Opens our own DB alone, whatever Codex has. It is made and migrated as the configuration allows, and made anew when it
+ * is damaged.
+ */
 export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpening> {
   const { sqliteHome, own, busyTimeoutMs } = config;
   const file = ownStateDbFile(sqliteHome);

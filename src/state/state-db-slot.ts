@@ -1,8 +1,8 @@
 import type { StateDb } from './state-db.js';
 
 /**
- * The one handle as it comes and goes: absent, late (filled when a backfill is done), or lost. Whoever reads or writes
- * rows looks here each time and keeps another way for when there is none.
+ * The one handle as it comes and goes: absent, late (filled when a backfill is done, or when Codex's DB can be used), or
+ * lost. Whoever reads or writes rows looks here each time and keeps another way for when there is none.
  */
 export class StateDbSlot {
   #current: StateDb | undefined;
@@ -15,7 +15,9 @@ export class StateDbSlot {
     return this.#current;
   }
 
+  /** Codex's DB, once it is there, is not given up for ours. */
   fill(stateDb: StateDb): void {
+    if (this.#current?.owner === 'codex' && stateDb.owner !== 'codex') return;
     this.#current = stateDb;
   }
 
@@ -28,4 +30,16 @@ export class StateDbSlot {
     this.#current = undefined;
     this.onLost?.(stateDb);
   }
+
+  /** Takes a DB of Codex's that has come, or come back. To be awaited before a write. */
+  look: () => Promise<void> = async () => {};
+
+  /**
+   * Why Codex's DB cannot be written for now, although it is there and sound: a write into the files alone would be lost
+   * on it. Undefined when it can be, or there is none.
+   */
+  blockedBecause: string | undefined;
+
+  /** Why Codex's DB is not written at all, although it is there. Undefined when it is, or there is none. */
+  passedOverBecause: string | undefined;
 }

@@ -125,12 +125,21 @@ export class StateDb {
     if (missing.length > 0) return `its threads table lacks ${missing.join(', ')}`;
     const edges = this.columns('thread_spawn_edges');
     if (!edges.has('parent_thread_id') || !edges.has('child_thread_id')) return 'it has no spawn edges';
-    if (this.owner === 'codex' && this.columns('backfill_state').has('status')) {
-      const status = this.get('SELECT status FROM backfill_state WHERE id = 1')?.['status'];
-      if (status !== undefined && status !== 'complete') return `Codex's backfill of it is ${status}, not complete`;
-    }
+    if (this.isBeingFilled()) return "Codex's backfill of it is not complete";
     this.get('SELECT id, rollout_path FROM threads LIMIT 1');
     return undefined;
+  }
+
+  /** True for a DB of Codex's that does not have all threads yet. */
+  isBeingFilled(): boolean {
+    if (this.owner !== 'codex' || !this.columns('backfill_state').has('status')) return false;
+    const status = this.get('SELECT status FROM backfill_state WHERE id = 1')?.['status'];
+    return status !== undefined && status !== 'complete';
+  }
+
+  /** False when the file was removed, or another one was put in its place. */
+  get isInPlace(): boolean {
+    return statSync(this.file, { throwIfNoEntry: false })?.ino === this.#inode;
   }
 
   close(): void {
@@ -150,9 +159,7 @@ export class StateDb {
     const deadline = Date.now() + this.#busyTimeoutMs;
     for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
       // Codex moves a damaged DB aside and makes another; what went into the old one would be lost.
-      if (statSync(this.file, { throwIfNoEntry: false })?.ino !== this.#inode) {
-        throw new StateDbLost('the file was removed or replaced; restart threadkeeper to use the new one');
-      }
+      if (!this.isInPlace) throw new StateDbLost('the file was removed or replaced');
       this.#isSchemaKnown = false;
       try {
         return action();

@@ -1,4 +1,4 @@
-import { ThreadkeeperError } from '../../protocol/errors.js';
+import { conflict, ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { NameIndex } from '../../rollout/name-index.js';
 import type { RolloutCatalog } from '../../rollout/rollout-catalog.js';
@@ -19,6 +19,9 @@ export interface Rows {
   readonly threads: ThreadRows;
 }
 
+/** How long a DB that could not be read is left alone, milliseconds. */
+const HELD_MS = 10_000;
+
 /** What the parts of the local store share: the files of one home, and the state DB if there is one. */
 export class LocalHome {
   readonly home: RolloutHome;
@@ -26,6 +29,7 @@ export class LocalHome {
   readonly names: NameIndex;
   readonly summaries: SummaryCache;
   #rows: Rows | undefined;
+  #heldUntil = 0;
 
   constructor(
     library: RolloutLibrary,
@@ -55,15 +59,38 @@ export class LocalHome {
     return !this.indexesFiles || this.slot.current?.readOnly === false;
   }
 
-  /** Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on. */
+  /**
+   * Before a write: takes a state DB that has come. Throws `conflict` while Codex's is there and cannot be written, as
+   * Codex would not learn of the change.
+   */
+  async readyToWrite(): Promise<void> {
+    await this.slot.look();
+    const { blockedBecause } = this.slot;
+    if (blockedBecause === undefined) return;
+    throw conflict(
+      `Codex’s state DB cannot be written now (${blockedBecause})`,
+      'Nothing was changed. Try again in a moment; if it stays so, find the program that holds the DB.',
+    );
+  }
+
+  /**
+   * Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on.
+   * One that is held so that not even reads pass is left alone for a while, and files serve meanwhile.
+   */
   async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
     const { rows } = this;
-    if (!rows) return undefined;
+    if (!rows || Date.now() < this.#heldUntil) return undefined;
     try {
       return await rows.db.read(() => query(rows.threads));
     } catch (error) {
-      if (!(error instanceof StateDbLost)) throw error;
-      this.#lose(rows.db, error);
+      if (error instanceof StateDbLost) {
+        this.#lose(rows.db, error);
+      } else if (error instanceof ThreadkeeperError && error.code === 'conflict') {
+        this.#heldUntil = Date.now() + HELD_MS;
+        this.warn(`the state DB cannot be read for now (${error.message}); serving from the rollout files`);
+      } else {
+        throw error;
+      }
       return undefined;
     }
   }

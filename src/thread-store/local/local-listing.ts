@@ -18,7 +18,6 @@ import {
   validateListParams,
 } from '../thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadPage } from '../thread-store.js';
-import type { HomeRepair } from './home-repair.js';
 import type { LocalHome } from './local-home.js';
 import type { OwnIndex } from './own-index.js';
 import { PreviewReader } from './preview-reader.js';
@@ -49,17 +48,14 @@ export class LocalListing {
   readonly #resolver: ThreadResolver;
   readonly #previews: PreviewReader;
   readonly #ownIndex: OwnIndex;
-  /** Absent where nothing may be changed. */
-  readonly #repair: HomeRepair | undefined;
   #reconciled: { key: string; db: StateDb | undefined; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
   #looseThreads: { key: unknown; at: number; threads: readonly LooseThread[]; unreadable: number } | undefined;
 
-  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex, repair: HomeRepair | undefined) {
+  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex) {
     this.#local = local;
     this.#ownIndex = ownIndex;
-    this.#repair = repair;
     this.#resolver = resolver;
     this.#previews = new PreviewReader(local);
   }
@@ -94,6 +90,12 @@ export class LocalListing {
       counts,
       warnings: this.#warnings(reconciled, unreadable),
     };
+  }
+
+  /** Rows whose files are elsewhere in the home than they say. */
+  async strayRows(): Promise<ThreadRow[]> {
+    const { loose } = await this.#reconcile();
+    return loose.map(({ row }) => row).filter((row) => row !== undefined);
   }
 
   // ---- Rows
@@ -169,6 +171,7 @@ export class LocalListing {
     return this.#counted.counts;
   }
 
+  /** Inside a read of rows. */
   #rowsVersion(): string {
     return this.#local.rows?.db.version() ?? '';
   }
@@ -184,15 +187,14 @@ export class LocalListing {
     const isSameDb = known?.db === this.#local.rows?.db;
     const isSameFiles = known?.key.startsWith(`${catalog.generation} `);
     if (known && isSameDb && isSameFiles && now - known.at < LOOK_MS) return known.value;
-    const key = `${catalog.generation} ${this.#rowsVersion()}`;
+    const version = await this.#local.readRows(() => this.#rowsVersion());
+    const key = `${catalog.generation} ${version ?? ''}`;
     if (known?.key === key && isSameDb && this.#local.keepsRowsTrue) {
       known.at = now;
       return known.value;
     }
     const value = (await this.#local.readRows((rows) => this.#compare(rows))) ?? this.#allLoose();
     this.#reconciled = { key, db: this.#local.rows?.db, at: now, value };
-    const strayRows = value.loose.map(({ row }) => row).filter((row) => row !== undefined);
-    this.#repair?.start(strayRows, catalog.doubledThreads());
     return value;
   }
 

@@ -27,7 +27,7 @@ import type {
   TurnPage,
 } from '../thread-store.js';
 import { historyOf } from './history.js';
-import { HomeRepair } from './home-repair.js';
+import { repairHome } from './home-repair.js';
 import { LiveThreads } from './live-threads.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
@@ -72,8 +72,7 @@ export class LocalThreadStore implements ThreadStore {
     this.#live = new LiveThreads(this.#local, this.#resolver, durability);
     this.#writer = new MetadataWriter(this.#local, this.#resolver, this.#live);
     this.#mover = new ThreadMover(this.#local, this.#resolver, this.#live);
-    const repair = isReadOnly ? undefined : new HomeRepair(this.#local, this.#resolver, this.#mover);
-    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex, repair);
+    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
     const description = () => {
       const file = slot.current?.file;
       return `${library.home.root} (${file ? `state DB ${file}` : 'no state DB, from the rollout files'})`;
@@ -113,14 +112,16 @@ export class LocalThreadStore implements ThreadStore {
 
   async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {
     const wanted = name.trim();
-    const page = await this.#listing.list({
-      filter: { archived: 'include', search: wanted },
-      sortBy: 'updatedAt',
-      order: 'desc',
-      limit: 100,
-    });
-    const exact = page.threads.filter(({ thread }) => thread.name === wanted);
-    return exact.slice(0, limit).map(({ thread }) => thread.threadId);
+    const found: ThreadId[] = [];
+    let cursor: string | undefined;
+    do {
+      const filter = { archived: 'include', search: wanted } as const;
+      const page = await this.#listing.list({ filter, sortBy: 'updatedAt', order: 'desc', limit: 100, cursor });
+      const exact = page.threads.filter(({ thread }) => thread.name === wanted);
+      found.push(...exact.map(({ thread }) => thread.threadId));
+      cursor = page.hasMore ? page.threads.at(-1)?.cursor : undefined;
+    } while (cursor !== undefined && found.length < limit);
+    return found.slice(0, limit);
   }
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
@@ -128,6 +129,7 @@ export class LocalThreadStore implements ThreadStore {
     return await this.#writes.run(threadId, async () => {
       this.#assertWritable();
       if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
+      await this.#local.readyToWrite();
       const warnings = await this.#writer.write(threadId, patch);
       if (this.#local.indexesFiles) await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
       return { thread: await this.readThread(threadId), warnings };
@@ -198,9 +200,17 @@ export class LocalThreadStore implements ThreadStore {
       return false;
     }
     this.#assertWritable();
+    await this.#local.readyToWrite();
     if (!options?.dryRun) return isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread);
     await this.#mover.assertMovable(thread);
     return true;
+  }
+
+  /** Puts right what a killed program left half-way. */
+  async repair(): Promise<void> {
+    this.#assertWritable();
+    const parts = { local: this.#local, listing: this.#listing, resolver: this.#resolver, mover: this.#mover };
+    await repairHome(parts);
   }
 
   async close(): Promise<void> {

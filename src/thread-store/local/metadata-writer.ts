@@ -86,6 +86,10 @@ export class MetadataWriter {
     } finally {
       await lock?.release();
     }
+    const { passedOverBecause } = this.#local.slot;
+    if (passedOverBecause !== undefined) {
+      warnings.push(`Codex’s state DB was not written (${passedOverBecause}): Codex may go on showing what it has.`);
+    }
     return warnings;
   }
 
@@ -187,18 +191,20 @@ export class MetadataWriter {
 
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
     const { row } = thread;
-    // What differs from the row is news for the rollout too; else the rollout has to be read to know.
-    const isNews = row !== undefined && differsFromRow(fields, row);
+    const isIndex = this.#local.indexesFiles;
+    // What differs from Codex's row is news for the rollout too; else the rollout has to be read to know.
+    const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
     const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
     const needsSummary = (touchesRollout && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
-    const known = row ? gitOfRow(row) : (summary?.metadata.git ?? {});
+    // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
+    const known = row && !isIndex ? gitOfRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
     const firstMessage = row?.firstUserMessage ?? summary?.metadata.title ?? '';
     const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
     // Our own rows are an index of the files: names are in the name index, what follows from the history is indexed.
     const { gitInfo, memoryMode } = fields;
-    const columns = this.#local.indexesFiles ? { gitInfo, memoryMode } : fields;
+    const columns = isIndex ? { gitInfo, memoryMode } : fields;
     const isLegacy = historyModeOf(thread) === 'legacy';
     // The title of a legacy thread is where its name is: a first message must not take its place.
     const { title, ...untitled } = columns;

@@ -48,7 +48,11 @@ export class OwnIndex {
 
   async #sync(): Promise<void> {
     const { rows, catalog, indexesFiles } = this.#local;
-    if (!rows || !indexesFiles || rows.db.readOnly) return;
+    if (!rows || !indexesFiles || rows.db.readOnly) {
+      // Codex's DB may have taken the place of ours.
+      this.#watcher.close();
+      return;
+    }
     catalog.refresh(LOOK_MS);
     this.#watcher.follow(catalog.folders());
     // The OS drops events when too many come at once, and does not say so here.

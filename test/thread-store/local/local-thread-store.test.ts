@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import type Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import type { ThreadId } from '../../../src/protocol/ids.js';
 import { errorOf } from '../../support/error-of.js';
@@ -62,7 +63,7 @@ describe('finding a thread', () => {
     });
   });
 
-  it('repairs on a list what a program left that was killed between a move and its row', async () => {
+  it('repairs, when it starts to serve, what a program left that was killed between a move and its row', async () => {
     const home = new TestHome();
     const db = home.stateDb();
     mkdirSync(path.join(home.root, 'archived_sessions'));
@@ -73,10 +74,12 @@ describe('finding a thread', () => {
       renameSync(file, target);
       return target;
     });
-    const { manager } = await open(home.root);
-    expect((await manager.listThreads({ ...ALL, filter: { archived: 'only' } })).total).toBe(5);
+    const { manager, repair } = await open(home.root);
     const rows = () => db.prepare('SELECT rollout_path FROM threads WHERE archived = 1 ORDER BY id').pluck().all();
-    await vi.waitFor(() => expect(rows()).toEqual(moved));
+    expect((await manager.listThreads({ ...ALL, filter: { archived: 'only' } })).total).toBe(5);
+    expect(rows()).toEqual([]);
+    await repair();
+    expect(rows()).toEqual(moved);
   });
 
   it.each([
@@ -91,12 +94,13 @@ describe('finding a thread', () => {
     linkSync(file, archived);
     const kept = isRowWritten ? archived : file;
     addRow(db, { id, rollout_path: kept, archived: isRowWritten ? 1 : 0, history_mode: 'paginated' });
-    const { manager } = await open(home.root);
+    const { manager, repair } = await open(home.root);
     expect(await manager.readThread(id)).toMatchObject({ isArchived: isRowWritten });
     expect((await manager.listTurns({ threadId: id, order: 'newestFirst', limit: 5 })).turns).toHaveLength(1);
     const { threads } = await manager.listThreads(ALL);
     expect(threads.map(({ thread }) => thread.isArchived)).toEqual([isRowWritten]);
-    await vi.waitFor(() => expect([file, archived].filter((name) => existsSync(name))).toEqual([kept]));
+    await repair();
+    expect([file, archived].filter((name) => existsSync(name))).toEqual([kept]);
     await manager.archiveThread(id, { includeDescendants: false, dryRun: false });
     expect([file, archived].filter((name) => existsSync(name))).toEqual([archived]);
   });
@@ -726,7 +730,24 @@ describe('a DB that goes away while the server runs', () => {
     expect((await manager.listThreads(ALL)).total).toBe(1);
     expect((await manager.updateThreadMetadata(id, { name: 'N' })).thread.name).toBe('N');
     expect(db.prepare('SELECT title FROM threads').pluck().get()).toBe('');
-    expect(warnings).toEqual([expect.stringContaining('cannot be used any more')]);
+    expect(warnings[0]).toContain('cannot be used any more');
+  });
+
+  it('is taken again when Codex has put another in its place, and a name goes into that', async () => {
+    const home = new TestHome();
+    const old = home.stateDb();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    addRow(old, { id, rollout_path: file, title: 'q', first_user_message: 'q', preview: 'q' });
+    const { manager } = await open(home.root);
+    await manager.listThreads(ALL);
+    const database = path.join(home.root, 'state_5.sqlite');
+    renameSync(database, `${database}.moved-aside`);
+    for (const suffix of ['-wal', '-shm']) rmSync(database + suffix, { force: true });
+    const fresh = home.stateDb();
+    addRow(fresh, { id, rollout_path: file, title: 'q', first_user_message: 'q', preview: 'q' });
+    expect((await manager.updateThreadMetadata(id, { name: 'N', gitInfo: { branch: 'b' } })).warnings).toEqual([]);
+    expect(fresh.prepare('SELECT title, git_branch FROM threads').get()).toEqual({ title: 'N', git_branch: 'b' });
+    expect(old.prepare('SELECT title FROM threads').pluck().get()).toBe('q');
   });
 
   it('because its pages are damaged leaves the files to serve', async () => {
@@ -741,5 +762,129 @@ describe('a DB that goes away while the server runs', () => {
     writeFileSync(database, readFileSync(database).fill(0xaa));
     expect((await manager.readThread(id)).preview).toBe('in the file');
     expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.threadId)).toEqual([id]);
+  });
+
+  it.each([
+    ['overwritten', (file: string) => writeFileSync(file, readFileSync(file).fill(0xaa))],
+    ['cut to nothing', (file: string) => truncateSync(file)],
+  ])('because it is %s lets a list go on from the files', async (_, damage) => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const { id, file } = home.rollout({ turns: [['in the file', 'a']] });
+    addRow(db, { id, rollout_path: file, preview: 'in the row' });
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.close();
+    const { manager } = await open(home.root);
+    expect((await manager.listThreads(ALL)).threads[0]?.thread.preview).toBe('in the row');
+    damage(path.join(home.root, 'state_5.sqlite'));
+    for (let look = 0; look < 3; look += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      expect((await manager.listThreads(ALL)).threads.map(({ thread }) => thread.threadId)).toEqual([id]);
+    }
+  });
+});
+
+describe('Codex’s DB that is there and cannot be written for now', () => {
+  const NAMED = { title: 'old', first_user_message: 'q', preview: 'q' };
+
+  it.each([
+    [
+      'held by another program at the start',
+      (db: Database.Database) => db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE'),
+      (db: Database.Database) => db.exec('COMMIT; PRAGMA locking_mode = NORMAL; SELECT * FROM threads'),
+    ],
+    [
+      'being filled at the start',
+      (db: Database.Database) => db.exec("UPDATE backfill_state SET status = 'running'"),
+      (db: Database.Database) => db.exec("UPDATE backfill_state SET status = 'complete'"),
+    ],
+  ])(
+    '(%s) makes a write an error, and is taken when it is free',
+    async (_, hold, release) => {
+      const home = new TestHome();
+      const db = home.stateDb();
+      const { id, file } = home.rollout({ turns: [['q', 'a']] });
+      home.name(id, 'old');
+      addRow(db, { id, rollout_path: file, ...NAMED });
+      hold(db);
+      const { manager, warnings } = await open(home.root, { ownStateDb: 'create' });
+      expect(warnings.join()).toContain('serving from the rollout files');
+      expect((await manager.readThread(id)).name).toBe('old');
+      const before = [readFileSync(file, 'utf8'), home.read('session_index.jsonl')];
+      const patch = { name: 'new', gitInfo: { branch: 'b' }, memoryMode: 'disabled' } as const;
+      expect(await errorOf(manager.updateThreadMetadata(id, patch))).toMatchObject({ code: 'conflict' });
+      expect(await errorOf(manager.archiveThread(id, { includeDescendants: false, dryRun: false }))).toMatchObject({
+        code: 'conflict',
+      });
+      expect([readFileSync(file, 'utf8'), home.read('session_index.jsonl')]).toEqual(before);
+      release(db);
+      await vi.waitFor(async () => expect((await manager.updateThreadMetadata(id, patch)).warnings).toEqual([]), {
+        timeout: 5000,
+        interval: 200,
+      });
+      expect(db.prepare('SELECT title, git_branch, memory_mode FROM threads').get()).toEqual({
+        title: 'new',
+        git_branch: 'b',
+        memory_mode: 'disabled',
+      });
+      expect(existsSync(path.join(home.root, 'threadkeeper.sqlite'))).toBe(false);
+    },
+    40_000,
+  );
+
+  it('(left out by --no-state-db) is told to be behind', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    addRow(home.stateDb(), { id, rollout_path: file, ...NAMED });
+    const { manager } = await open(home.root, { useStateDb: false });
+    const { warnings } = await manager.updateThreadMetadata(id, { name: 'new' });
+    expect(warnings.join()).toContain('--no-state-db');
+  });
+});
+
+describe('Codex’s DB that appears while the server runs on its own', () => {
+  it('is used from the next write on, which reaches its rows', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ turns: [['q', 'a']] });
+    const { manager, slot } = await open(home.root, { ownStateDb: 'create' });
+    await manager.updateThreadMetadata(id, { name: 'Before' });
+    expect(slot.current?.owner).toBe('threadkeeper');
+    const db = home.stateDb();
+    addRow(db, { id, rollout_path: file, title: 'Before', first_user_message: 'q', preview: 'q' });
+    const patch = { gitInfo: { branch: 'after' }, memoryMode: 'disabled', name: 'After' } as const;
+    expect((await manager.updateThreadMetadata(id, patch)).warnings).toEqual([]);
+    expect(slot.current?.owner).toBe('codex');
+    expect(db.prepare('SELECT title, git_branch, memory_mode FROM threads').get()).toEqual({
+      title: 'After',
+      git_branch: 'after',
+      memory_mode: 'disabled',
+    });
+    expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({
+      name: 'After',
+      git: { branch: 'after' },
+    });
+  });
+});
+
+describe('finding threads by name', () => {
+  it('finds the one that is called exactly so among many that are called much like it', async () => {
+    const home = new TestHome();
+    const { id } = home.rollout({ at: '2026-11-01T10:00:00.000Z', turns: [['q', 'a']] });
+    home.name(id, 'test');
+    for (let n = 0; n < 150; n += 1) home.name(home.rollout({ turns: [['q', 'a']] }).id, `test ${n}`);
+    const { manager } = await open(home.root);
+    expect(await manager.findThreadsByName('test', 6)).toEqual([id]);
+  });
+});
+
+describe('a patch of a part of the git facts', () => {
+  it('does not bring old values of the others back, where our own index is behind', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ meta: { git: { commit_hash: 'old' } }, turns: [['q', 'a']] });
+    const { manager } = await open(home.root, { ownStateDb: 'create' });
+    const meta = { ...linesOf(file)[0].payload, git: { commit_hash: 'new', repository_url: 'u' } };
+    writeFileSync(file, `${JSON.stringify({ timestamp: AT, type: 'session_meta', payload: meta })}\n`, { flag: 'a' });
+    const { thread } = await manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } });
+    expect(thread.git).toEqual({ sha: 'new', branch: 'b', originUrl: 'u' });
   });
 });
