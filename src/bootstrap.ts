@@ -1,14 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parse as parseToml } from 'smol-toml';
 import { RolloutAgentGraph } from './agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
 import type { HomeOptions } from './cli.js';
+import { codexConfig, installationIdOf } from './codex-config.js';
 import { CodexsDb } from './codexs-db.js';
 import { OwnDb } from './own-db.js';
-import { systemErrorCode } from './protocol/errors.js';
-import { asText } from './protocol/json.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
 import type { Durability } from './rollout/rollout-recorder.js';
@@ -28,6 +24,8 @@ export interface Threadkeeper {
   repair(): Promise<void>;
   readonly library: RolloutLibrary;
   readonly slot: StateDbSlot;
+  /** Which installation of Codex the home belongs to, if that is known. */
+  readonly installationId: string | undefined;
   /** Why there is no state DB, or not the one that would be wanted. */
   readonly stateDbProblem: string | undefined;
   /** What the backfill of our own DB did, once it is done; undefined where there was nothing to fill, or it was stopped. */
@@ -43,6 +41,8 @@ export interface BootstrapOptions extends HomeOptions {
   readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
   /** What a flush of a live thread promises. */
   readonly durability?: Durability | undefined;
+  /** The id of the installation; absent: as the home's `installation_id` says. */
+  readonly installationId?: string | undefined;
   /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
   readonly idleMs?: number | undefined;
 }
@@ -89,7 +89,10 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
     repair: () => store.repair(),
     library,
     slot,
-    stateDbProblem: codexsDb.problem ?? ownDb.problem,
+    installationId: options.installationId ?? installationIdOf(options.home),
+    get stateDbProblem() {
+      return codexsDb.problem ?? ownDb.problem;
+    },
     backfilled: ownDb.backfilled,
     async close() {
       await manager.close();
@@ -97,24 +100,4 @@ export async function bootstrap(options: BootstrapOptions, warn: Warn): Promise<
       codexsDb.close();
     },
   };
-}
-
-interface CodexConfig {
-  readonly sqliteHome?: string | undefined;
-  readonly modelProvider?: string | undefined;
-}
-
-/** What matters here of Codex's config.toml; a relative `sqlite_home` is below the home. */
-function codexConfig(home: string, warn: Warn): CodexConfig {
-  const file = path.join(home, 'config.toml');
-  try {
-    if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return {};
-    const config = parseToml(readFileSync(file, 'utf8'));
-    const folder = asText(config['sqlite_home']);
-    return { sqliteHome: folder && path.resolve(home, folder), modelProvider: asText(config['model_provider']) };
-  } catch (error) {
-    const isMissing = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR';
-    if (!isMissing) warn('config.toml cannot be read; its sqlite_home and model_provider, if any, are not used');
-    return {};
-  }
 }

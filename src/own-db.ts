@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
 import { backfillProgress } from './state/backfill-lease.js';
 import { openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
@@ -59,6 +60,7 @@ export class OwnDb {
       // Only looked at: it is of use when it is complete already.
       const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
       if (isComplete) this.slot.fill(stateDb);
+      else this.problem = `${path.basename(stateDb.file)} is not filled yet`;
       return undefined;
     }
     this.#backfill = new Backfill(this.library, stateDb, { onProgress: this.onProgress });
@@ -67,8 +69,9 @@ export class OwnDb {
       if (!summary) return undefined;
       this.slot.fill(stateDb);
       const { unreadable } = summary;
-      const named = `${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
-      if (unreadable.length > 0) this.warn(`${unreadable.length} rollouts could not be indexed: ${named}`);
+      if (unreadable.length > 0) {
+        this.warn(`${unreadable.length} rollouts could not be indexed:\n  ${unreadable.join('\n  ')}`);
+      }
       return summary;
     } catch (error) {
       const reason = error instanceof Error ? error.message : error;

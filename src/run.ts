@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type BootstrapOptions, bootstrap, type Threadkeeper } from './bootstrap.js';
 import { type HomeOptions, parseCommand, type ServeOptions, USAGE } from './cli.js';
 import { progressOn } from './commands/backfill-progress.js';
-import { doctor, installationIdOf } from './commands/doctor.js';
+import { doctor } from './commands/doctor.js';
 import { list } from './commands/list.js';
 import { show } from './commands/show.js';
 import { serveStdio } from './mcp/serve-stdio.js';
@@ -38,9 +38,9 @@ export async function run(args: readonly string[]): Promise<number> {
     case 'show':
       return await once(lookOnly(command.options), async ({ manager }) => print(await show(manager, command)));
     default: {
-      const installationId = installationIdOf(command.options.home, command.installationId);
-      return await once(lookOnly(command.options), async (parts) => {
-        const { report, isHealthy } = await doctor(parts, installationId, command);
+      const { installationId } = command;
+      return await once({ ...lookOnly(command.options), installationId }, async (parts) => {
+        const { report, isHealthy } = await doctor(parts, command);
         print(report);
         return isHealthy;
       });
@@ -76,17 +76,19 @@ async function reportBackfill(
   json: boolean,
 ): Promise<boolean> {
   const summary = await backfilled;
-  // A list brings what was filled before in line with the files.
-  const filter = { archived: 'include' } as const;
-  if (slot.current) await manager.listThreads({ filter, sortBy: 'updatedAt', order: 'desc', limit: 1 });
+  // A list brings what was filled before in line with the files, and tells what is left out.
+  const query = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 1 } as const;
+  const warnings = slot.current ? (await manager.listThreads(query)).warnings : [];
   const isOurs = slot.current?.owner === 'threadkeeper';
-  if (json) print(`${JSON.stringify({ stateDb: slot.current?.file, problem: stateDbProblem, ...summary })}\n`);
+  if (json)
+    print(`${JSON.stringify({ stateDb: slot.current?.file, problem: stateDbProblem, ...summary, warnings })}\n`);
   else if (slot.current && !isOurs)
     print(`Codex has a state DB here (${slot.current.file}); there is nothing to fill.\n`);
   else if (summary)
     print(
       `${summary.indexed} threads indexed, ${summary.unreadable.length} rollouts unreadable: ${slot.current?.file}\n`,
     );
+  if (!json && isOurs) for (const warning of warnings) print(`note: ${warning}\n`);
   return slot.current !== undefined;
 }
 

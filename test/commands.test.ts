@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { PROJECT } from './support/mcp-client.js';
-import { addEdge, addRow, newId, TestHome } from './support/test-home.js';
+import { addEdge, addRow, event, newId, spawnedBy, TestHome } from './support/test-home.js';
 
 const MAIN = path.join(PROJECT, 'dist/main.js');
 
@@ -80,7 +81,7 @@ describe('threadkeeper doctor', () => {
   it('finds nothing in a sound home, and says whose it is', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout({ mode: 'paginated', turns: [['q', 'a']] });
-    addRow(home.stateDb(), { id, rollout_path: file, name: 'N', history_mode: 'paginated' });
+    addRow(home.stateDb(), { id, rollout_path: file, name: 'N', history_mode: 'paginated', first_user_message: 'q' });
     home.name(id, 'N');
     writeFileSync(path.join(home.root, 'installation_id'), '01a20000-0000-7000-8000-aaaaaaaaaaaa');
     const { code, stdout } = await threadkeeper(home, 'doctor');
@@ -122,7 +123,104 @@ describe('threadkeeper doctor', () => {
     const all = new Set(findings.map(({ kind }: { kind: string }) => kind));
     for (const kind of ['row outside', 'no thread', 'orphan edge']) expect(all).toContain(kind);
     for (const { remedy } of findings) expect(remedy).not.toBe('');
+    expect(new Set(kinds).size).toBe(kinds.length);
     expect((await threadkeeper(home, 'doctor')).stdout).toMatch(/\d+ things disagree\./);
+  });
+});
+
+describe('what threadkeeper doctor finds', () => {
+  const findingsOf = async (home: TestHome) => {
+    const { code, stdout } = await threadkeeper(home, 'doctor', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: { kind: string; threadId: string; problem: string }[] };
+    expect(code).toBe(findings.length > 0 ? 1 : 0);
+    return findings.map(({ kind, threadId, problem }) => ({ kind, threadId, problem }));
+  };
+  const indexed = (home: TestHome, db: ReturnType<TestHome['stateDb']>, meta: Record<string, unknown> = {}) => {
+    const rollout = home.rollout({ meta, turns: [['q', 'a']] });
+    const source = typeof meta['source'] === 'object' ? JSON.stringify(meta['source']) : 'cli';
+    addRow(db, { id: rollout.id, rollout_path: rollout.file, source, title: 'q', first_user_message: 'q' });
+    return rollout;
+  };
+
+  it('is edges that the rollouts contradict, that are missing, lead to nothing, or go in a ring', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const [root, other] = [indexed(home, db), indexed(home, db)];
+    const missing = indexed(home, db, spawnedBy(root.id));
+    const wrong = indexed(home, db, spawnedBy(root.id));
+    addEdge(db, other.id, wrong.id);
+    const lost = newId();
+    const orphaned = indexed(home, db, spawnedBy(lost));
+    addEdge(db, lost, orphaned.id);
+    const [one, two] = [indexed(home, db), indexed(home, db)];
+    addEdge(db, one.id, two.id);
+    addEdge(db, two.id, one.id);
+    expect(await findingsOf(home)).toEqual([
+      { kind: 'edge differs', threadId: wrong.id, problem: expect.stringContaining(root.id) },
+      { kind: 'edge to nothing', threadId: orphaned.id, problem: expect.stringContaining(lost) },
+      { kind: 'no edge', threadId: missing.id, problem: expect.stringContaining(root.id) },
+      { kind: 'edges in a ring', threadId: one.id, problem: expect.stringContaining(two.id) },
+    ]);
+  });
+
+  it('is rows that point at another thread’s rollout, or say otherwise than theirs', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const theirs = indexed(home, db);
+    const mine = indexed(home, db);
+    rmSync(mine.file);
+    db.prepare('UPDATE threads SET rollout_path = ? WHERE id = ?').run(theirs.file, mine.id);
+    const other = indexed(home, db);
+    db.prepare("UPDATE threads SET cwd = '/x', source = 'exec', git_sha = 'abc' WHERE id = ?").run(other.id);
+    const moved = indexed(home, db);
+    const settings = event({ type: 'thread_settings_applied', thread_settings: { cwd: '/moved' } });
+    writeFileSync(moved.file, `${JSON.stringify({ timestamp: 'x', ...settings })}\n`, { flag: 'a' });
+    db.prepare("UPDATE threads SET cwd = '/moved' WHERE id = ?").run(moved.id);
+    expect(await findingsOf(home)).toEqual([
+      { kind: 'row of another', threadId: mine.id, problem: expect.stringContaining(theirs.id) },
+      { kind: 'row differs', threadId: other.id, problem: expect.stringContaining('source, cwd, git') },
+    ]);
+  });
+
+  it('is names that index and row have differently, and a name of nothing', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    const cleared = indexed(home, db);
+    db.prepare("UPDATE threads SET title = 'kept' WHERE id = ?").run(cleared.id);
+    home.name(cleared.id, '');
+    const gone = newId();
+    home.name(gone, 'Gone');
+    const kinds = (await findingsOf(home)).map(({ kind, threadId }) => [kind, threadId]);
+    expect(kinds).toEqual([
+      ['name', cleared.id],
+      ['name of no thread', gone],
+    ]);
+  });
+
+  it('is a rollout that is there twice', async () => {
+    const home = new TestHome();
+    const { file, id } = indexed(home, home.stateDb());
+    mkdirSync(path.join(home.root, 'archived_sessions'));
+    linkSync(file, path.join(home.root, 'archived_sessions', path.basename(file)));
+    expect(await findingsOf(home)).toMatchObject([{ kind: 'there twice', threadId: id }]);
+  });
+
+  it('is our own index that is behind, half-filled or damaged', async () => {
+    const home = new TestHome();
+    const { file, id } = home.rollout({ turns: [['q', 'a']] });
+    await threadkeeper(home, 'backfill');
+    expect(await findingsOf(home)).toEqual([]);
+    writeFileSync(file, '\n', { flag: 'a' });
+    expect(await findingsOf(home)).toMatchObject([{ kind: 'row behind', threadId: id }]);
+    const ours = new Database(path.join(home.root, 'threadkeeper.sqlite'));
+    ours.exec("UPDATE backfill_state SET status = 'running'");
+    ours.close();
+    const half = await threadkeeper(home, 'doctor');
+    expect(half.code).toBe(1);
+    expect(half.stdout).toMatch(/not filled yet[\s\S]*1 thing disagrees/);
+    writeFileSync(path.join(home.root, 'threadkeeper.sqlite'), 'garbage'.repeat(1000));
+    const damaged = await threadkeeper(home, 'doctor');
+    expect([damaged.code, damaged.stdout]).toEqual([1, expect.stringContaining('1 thing disagrees')]);
   });
 });
 
@@ -135,7 +233,9 @@ describe('threadkeeper backfill', () => {
     const { code, stdout, stderr } = await threadkeeper(home, 'backfill');
     expect([code, stdout]).toEqual([0, expect.stringContaining('3 threads indexed, 1 rollouts unreadable')]);
     expect(stderr).toContain('could not be indexed');
-    expect(JSON.parse((await threadkeeper(home, 'backfill', '--json')).stdout)).toMatchObject({ indexed: 0 });
+    expect(stderr).toMatch(/\n {2}sessions\/.*\.jsonl/);
+    const again = JSON.parse((await threadkeeper(home, 'backfill', '--json')).stdout);
+    expect(again).toMatchObject({ indexed: 0, warnings: [expect.stringContaining('1 rollout files hold no')] });
     rmSync(gone.file);
     expect((await threadkeeper(home, 'doctor', '--json')).stdout).toContain('backfill brings its index in line');
     await threadkeeper(home, 'backfill');

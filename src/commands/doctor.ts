@@ -1,7 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Threadkeeper } from '../bootstrap.js';
-import { checkHome } from '../thread-store/local/home-check.js';
+import { checkHome } from '../thread-store/local/check/home-check.js';
 
 export interface DoctorOptions {
   readonly json: boolean;
@@ -9,10 +8,12 @@ export interface DoctorOptions {
 
 /** What the home says of itself, and what in it disagrees. `isHealthy` is false when anything does. */
 export async function doctor(
-  { manager, library, slot, stateDbProblem }: Threadkeeper,
-  installationId: string | undefined,
+  parts: Threadkeeper,
   { json }: DoctorOptions,
 ): Promise<{ report: string; isHealthy: boolean }> {
+  // Ours may turn out not to be filled.
+  await parts.backfilled;
+  const { manager, library, slot, stateDbProblem, installationId } = parts;
   const check = await checkHome(library, slot.current);
   const isHealthy = check.findings.length === 0 && stateDbProblem === undefined;
   const stateDb = slot.current && path.basename(slot.current.file);
@@ -34,18 +35,11 @@ export async function doctor(
     ...check.findings.map(
       ({ kind, threadId, problem, remedy }) => `${kind}: ${threadId ? `${threadId} ` : ''}${problem}\n    ${remedy}`,
     ),
-    isHealthy ? 'Everything agrees.' : `${check.findings.length} things disagree.`,
+    isHealthy ? 'Everything agrees.' : verdict(check.findings.length + (stateDbProblem === undefined ? 0 : 1)),
   ];
   return { report: `${lines.join('\n')}\n`, isHealthy };
 }
 
-/** The id of this installation of Codex: as given, else what the home's `installation_id` says. Read once. */
-export function installationIdOf(home: string, given: string | undefined): string | undefined {
-  if (given !== undefined) return given;
-  try {
-    const file = path.join(home, 'installation_id');
-    return statSync(file).isFile() ? readFileSync(file, 'utf8').trim().slice(0, 100) || undefined : undefined;
-  } catch {
-    return undefined;
-  }
+function verdict(count: number): string {
+  return count === 1 ? '1 thing disagrees.' : `${count} things disagree.`;
 }

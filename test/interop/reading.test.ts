@@ -1,11 +1,13 @@
+import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ThreadView } from '../../src/mcp/thread-view.js';
 import type { ItemView, TurnView } from '../../src/mcp/turn-view.js';
-import { OurServer, type ThreadReading } from '../support/mcp-client.js';
+import { OurServer, PROJECT, type ThreadReading } from '../support/mcp-client.js';
 import { type CodexAnswer, type CodexItem, type CodexTurn, codexAnswers, sourceKind } from './codex-answers.js';
 
 const realHome = inject('realHome');
@@ -73,6 +75,12 @@ describe('reading a home that real Codex wrote, with its DB', () => {
       } while (cursor);
       expect(ids).toEqual(turns.map(({ id }) => id).reverse());
     }
+  });
+
+  it('is a home in which threadkeeper doctor finds nothing', async () => {
+    const main = path.join(PROJECT, 'dist/main.js');
+    const { stdout } = await promisify(execFile)(process.execPath, [main, 'doctor', '--json', '--home', realHome]);
+    expect(JSON.parse(stdout).findings).toEqual([]);
   });
 
   it('knows who spawned whom', async () => {

@@ -1,0 +1,36 @@
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { parse as parseToml } from 'smol-toml';
+import { systemErrorCode } from './protocol/errors.js';
+import { asText } from './protocol/json.js';
+import type { Warn } from './thread-store/local/local-home.js';
+
+export interface CodexConfig {
+  readonly sqliteHome?: string | undefined;
+  readonly modelProvider?: string | undefined;
+}
+
+/** What matters here of Codex's config.toml; a relative `sqlite_home` is below the home. */
+export function codexConfig(home: string, warn: Warn): CodexConfig {
+  const file = path.join(home, 'config.toml');
+  try {
+    if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return {};
+    const config = parseToml(readFileSync(file, 'utf8'));
+    const folder = asText(config['sqlite_home']);
+    return { sqliteHome: folder && path.resolve(home, folder), modelProvider: asText(config['model_provider']) };
+  } catch (error) {
+    const isMissing = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR';
+    if (!isMissing) warn('config.toml cannot be read; its sqlite_home and model_provider, if any, are not used');
+    return {};
+  }
+}
+
+/** What the home's `installation_id` says; undefined where there is none. */
+export function installationIdOf(home: string): string | undefined {
+  try {
+    const file = path.join(home, 'installation_id');
+    return statSync(file).isFile() ? readFileSync(file, 'utf8').trim().slice(0, 100) || undefined : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import type { RolloutLibrary } from '../../../rollout/rollout-library.js';
+import { SpawnEdgeRows } from '../../../state/spawn-edge-rows.js';
+import type { StateDb } from '../../../state/state-db.js';
+import { ThreadRows } from '../../../state/thread-rows.js';
+import { edgeFindings } from './edge-check.js';
+import { type Finding, finding } from './finding.js';
+import { nameFindings } from './name-check.js';
+import { type CheckedRollout, checkRollout } from './rollout-check.js';
+import { rowFindings } from './row-check.js';
+
+export interface HomeCheck {
+  readonly rollouts: number;
+  readonly rows: number;
+  readonly edges: number;
+  readonly names: number;
+  readonly findings: readonly Finding[];
+}
+
+const REINDEX = 'Start Codex once: it indexes what it finds.';
+/** Ours is brought in line by ourselves. */
+const RESYNC = 'threadkeeper backfill brings its index in line.';
+
+/** Compares rollouts, rows, names and edges of a home. Reads only. */
+export async function checkHome(library: RolloutLibrary, stateDb: StateDb | undefined): Promise<HomeCheck> {
+  const { catalog, names } = library;
+  catalog.refresh();
+  const isOurs = stateDb?.owner === 'threadkeeper';
+  const rollouts = new Map<string, CheckedRollout>();
+  for (const threadId of [...catalog.threadIds()]) {
+    const checked = await checkRollout(library, threadId);
+    if (checked) rollouts.set(checked.meta?.id ?? threadId, checked);
+  }
+  const findings: Finding[] = [...rollouts.values()].flatMap((checked) => checked.findings);
+  for (const file of catalog.passedOver) {
+    const problem = `${file} is a link out of the home, or cannot be read`;
+    findings.push(finding('not followed', undefined, problem, 'Move the files themselves into the home.'));
+  }
+  const rows =
+    stateDb && (await stateDb.read(() => new Map(new ThreadRows(stateDb).each().map((row) => [row.id, row]))));
+  const edges = stateDb ? await stateDb.read(() => new SpawnEdgeRows(stateDb).all()) : [];
+  if (rows) {
+    for (const row of rows.values()) findings.push(...(await rowFindings(library, row, isOurs)));
+    for (const [id, { holdsThread }] of rollouts) {
+      if (rows.has(id) || !holdsThread) continue;
+      findings.push(finding('no row', id, 'the rollout has no row in the state DB', REINDEX));
+    }
+    findings.push(...edgeFindings(rollouts, edges));
+  }
+  findings.push(...nameFindings(library, rollouts, isOurs ? undefined : rows));
+  return {
+    rollouts: rollouts.size,
+    rows: rows?.size ?? 0,
+    edges: edges.length,
+    names: [...names.entries().values()].filter((name) => name !== '').length,
+    findings: isOurs ? findings.map(withOwnRemedy) : findings,
+  };
+}
+
+/** What disagrees with our own index is for us to mend. */
+function withOwnRemedy(found: Finding): Finding {
+  return /row|archived state|edge/.test(found.kind) ? { ...found, remedy: RESYNC } : found;
+}
