@@ -44,7 +44,10 @@ export default {
       name: 'state-db-opened-by-bootstrap-only',
       comment: 'bootstrap.ts, own-db.ts and codexs-db.ts are the composition root',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/((bootstrap|own-db|codexs-db)\\.ts|state/|agent-graph/|thread-store/local/)' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/((bootstrap|own-db|codexs-db)\\.ts|state/|agent-graph/|thread-store/local/)',
+      },
       to: { path: '^src/state/' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },

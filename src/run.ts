@@ -7,7 +7,6 @@ import { progressOn } from './commands/backfill-progress.js';
 import { doctor } from './commands/doctor.js';
 import { list } from './commands/list.js';
 import { show } from './commands/show.js';
-import { serveStdio } from './mcp/serve-stdio.js';
 import { ThreadkeeperError } from './protocol/errors.js';
 import { VERSION } from './version.js';
 
@@ -101,6 +100,8 @@ async function serve(options: ServeOptions): Promise<number> {
   const starting = bootstrap({ ...options, ownStateDb: 'create', onBackfillProgress }, warn);
   if (process.stdin.isTTY) await greet(await starting);
   const manager = starting.then((parts) => parts.manager);
+  // The protocol takes half of the start: commands that do not speak it do without.
+  const { serveStdio } = await import('./mcp/serve-stdio.js');
   if (!options.readOnly) starting.then((parts) => parts.repair()).catch((error: Error) => warn(error.message));
   await serveStdio({ manager, readOnly: options.readOnly, version: VERSION, log: warn });
   // What still starts then (a backfill, another program's lock) is as safe to be cut short as by a kill.

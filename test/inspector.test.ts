@@ -31,6 +31,9 @@ describe('the MCP Inspector', () => {
     expect((await call('set_thread_name', { threadId: id, name: 'Inspected' })).structuredContent.thread.name).toBe(
       'Inspected',
     );
+    const patched = await call('update_thread_metadata', { threadId: id, gitInfo: { branch: 'b' } });
+    expect(patched.structuredContent.thread.git).toEqual({ branch: 'b' });
+    expect((await call('unarchive_thread', { threadId: id })).structuredContent.skipped).toHaveLength(1);
     const [list, reading, archived] = await Promise.all([
       call('list_threads', { search: 'inspected' }),
       call('read_thread', { threadId: id }),

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 
 /** What `user_version` says when all migrations have run. */
-export const OWN_SCHEMA_VERSION = 1;
+export const OWN_SCHEMA_VERSION = 2;
 
 /**
  * Our own DB, for homes where Codex has none: the tables and columns of Codex's for what both have, so that one set of
@@ -70,6 +70,15 @@ const MIGRATIONS: readonly string[] = [
     lease_until_ms INTEGER NOT NULL DEFAULT 0
   );
   INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'pending', 0);`,
+  // One folder, branch or provider in any order: found and sorted by the index alone.
+  `CREATE INDEX threads_cwd_created ON threads(cwd, created_at_ms DESC, id DESC);
+  CREATE INDEX threads_cwd_recency ON threads(cwd, recency_at_ms DESC, id DESC);
+  CREATE INDEX threads_branch_created ON threads(git_branch, created_at_ms DESC, id DESC);
+  CREATE INDEX threads_branch_updated ON threads(git_branch, updated_at_ms DESC, id DESC);
+  CREATE INDEX threads_branch_recency ON threads(git_branch, recency_at_ms DESC, id DESC);
+  CREATE INDEX threads_provider_created ON threads(model_provider, created_at_ms DESC, id DESC);
+  CREATE INDEX threads_provider_updated ON threads(model_provider, updated_at_ms DESC, id DESC);
+  CREATE INDEX threads_provider_recency ON threads(model_provider, recency_at_ms DESC, id DESC);`,
 ];
 
 /** Brings a DB of ours to the present schema, each step in a transaction. Returns its version: higher means newer than us. */

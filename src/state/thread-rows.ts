@@ -243,6 +243,13 @@ export class ThreadRows {
     const values: SqlValue[] = [];
     const inList = (column: string, list: readonly string[] | undefined, not = '') => {
       if (!list) return;
+      const [only] = list;
+      if (list.length === 1 && only !== undefined && not === '') {
+        // An index that begins with the column gives the rows of one value in order.
+        conditions.push(`${column} = ?`);
+        values.push(only);
+        return;
+      }
       conditions.push(`${column} ${not} IN (SELECT value FROM json_each(?))`);
       values.push(JSON.stringify(list));
     };

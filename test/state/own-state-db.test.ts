@@ -3,6 +3,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { OWN_STATE_DB, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
+import { OWN_SCHEMA_VERSION } from '../../src/state/own-schema.js';
 import { ThreadRows } from '../../src/state/thread-rows.js';
 import { TestHome } from '../support/test-home.js';
 
@@ -25,8 +26,29 @@ describe('our own state DB', () => {
     const home = new TestHome();
     const { stateDb, problem } = await opening(home);
     expect([stateDb?.owner, problem]).toEqual(['threadkeeper', undefined]);
-    expect(raw(home).pragma('user_version', { simple: true })).toBe(1);
+    expect(raw(home).pragma('user_version', { simple: true })).toBe(OWN_SCHEMA_VERSION);
     expect(raw(home).pragma('journal_mode', { simple: true })).toBe('wal');
+  });
+
+  it('of an older version is migrated, and keeps its rows', async () => {
+    const home = new TestHome();
+    (await opening(home)).stateDb?.close();
+    const old = raw(home);
+    old.exec(`INSERT INTO threads (id, rollout_path, created_at, created_at_ms, updated_at, updated_at_ms, recency_at,
+      recency_at_ms, source, model_provider, cwd, title, sandbox_policy, approval_mode)
+      VALUES ('kept', '', 0, 0, 0, 0, 0, 0, 'cli', 'm', '', '', '', '')`);
+    const added = old.prepare(
+      "SELECT name FROM sqlite_master WHERE name GLOB 'threads_[bp]*' OR name GLOB 'threads_cwd_*'",
+    );
+    for (const { name } of added.all() as { name: string }[]) old.exec(`DROP INDEX ${name}`);
+    old.pragma('user_version = 1');
+    old.close();
+    const { stateDb, problem } = await opening(home);
+    expect([stateDb?.get('SELECT id FROM threads')?.['id'], problem]).toEqual(['kept', undefined]);
+    expect(raw(home).pragma('user_version', { simple: true })).toBe(OWN_SCHEMA_VERSION);
+    expect(raw(home).prepare("SELECT count(*) FROM sqlite_master WHERE name GLOB 'threads_[bp]*'").pluck().get()).toBe(
+      6,
+    );
   });
 
   it('is not made where Codex has one, where it may not be, or where there is no home', async () => {
@@ -148,5 +170,24 @@ describe('our own state DB', () => {
     }
     rows.counts({});
     for (const plan of plans) expect(plan).not.toMatch(/SCAN threads(?! USING)/);
+    // One folder, branch or provider is found and sorted by an index alone, and so is everything in order.
+    plans.length = 0;
+    for (const filter of [{ cwds: ['/dir1'] }, { gitBranch: 'b' }, { modelProviders: ['m'] }, {}]) {
+      for (const sortBy of ['createdAt', 'updatedAt', 'recencyAt'] as const) {
+        for (const order of ['desc', 'asc'] as const) {
+          rows.page({
+            filter: { ...filter, isArchived: false },
+            sortBy,
+            order,
+            limit: 20,
+            after: { time: 9, id: 'id-9' },
+          });
+        }
+      }
+    }
+    for (const plan of plans.filter((each) => /threads/.test(each))) {
+      expect(plan).toMatch(/(SEARCH|SCAN) threads USING INDEX/);
+      expect(plan).not.toContain('TEMP B-TREE');
+    }
   });
 });

@@ -316,7 +316,7 @@ function rowChanges(
   const named = name === undefined ? {} : isLegacy ? { title: name ?? firstMessage } : { name };
   const seconds = (time: number | undefined) => (time === undefined ? undefined : Math.floor(time / 1000));
   const recencyAt =
-    fields.advanceRecencyAt === undefined ? undefined : Math.max(fields.advanceRecencyAt, (row?.recencyAt ?? -1) + 1);
+    fields.advanceRecencyAt === undefined ? undefined : Math.max(fields.advanceRecencyAt, row?.recencyAt ?? 0);
   const columns = {
     title: fields.title,
     ...named,

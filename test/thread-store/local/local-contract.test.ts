@@ -7,7 +7,7 @@ import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
 import { TestHome } from '../../support/test-home.js';
 import { type StoreFactory, threadStoreContract } from '../contract.js';
-import { rawAppendContract } from '../live-contract.js';
+import { keptMetadataContract } from '../live-contract.js';
 import { seedHome } from './seed-home.js';
 
 const warn = (message: string) => {
@@ -25,7 +25,7 @@ const withCodexsDb: StoreFactory = async (seeds) => {
 };
 
 threadStoreContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
-rawAppendContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
+keptMetadataContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
 
 threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
   const home = new TestHome();

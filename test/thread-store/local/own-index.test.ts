@@ -75,6 +75,30 @@ describe('a home without Codex’s DB', () => {
     await server.stop();
   });
 
+  it('is served by one connection to Codex’s DB, when that has come, and after what was given to it', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout({ mode: 'paginated', turns: [['q', 'a']] });
+    home.name(id, 'Named');
+    const connections = (pid: number) =>
+      readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+        try {
+          return readlinkSync(`/proc/${pid}/fd/${fd}`).endsWith('state_5.sqlite');
+        } catch {
+          return false;
+        }
+      }).length;
+    const early = await new OurServer(home.root).start();
+    await early.call('list_threads', {});
+    addRow(home.stateDb(), { id, rollout_path: file, history_mode: 'paginated' });
+    await early.call('set_thread_name', { threadId: id, name: 'Renamed' });
+    const late = await new OurServer(home.root).start();
+    await late.call('list_threads', {});
+    for (const server of [early, late]) {
+      expect(connections(server.pid)).toBe(1);
+      await server.stop();
+    }
+  });
+
   it('names rollouts that cannot be read, and goes on', async () => {
     const home = new TestHome();
     home.rollout({ raw: 'garbage\n' });

@@ -6,7 +6,7 @@ import type { StoredThread } from '../../../src/thread-store/thread-store.js';
 import { errorOf } from '../../support/error-of.js';
 import { rolloutText } from '../../support/test-home.js';
 import { threadStoreContract } from '../contract.js';
-import { rawAppendContract } from '../live-contract.js';
+import { keptMetadataContract } from '../live-contract.js';
 import { rolloutOf, type Seed, seed } from '../seed.js';
 
 function storeOf(seeds: readonly Seed[], options: { readOnly?: boolean } = {}): InMemoryThreadStore {
@@ -62,7 +62,7 @@ function threadOf(entry: Seed): StoredThread {
 }
 
 threadStoreContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
-rawAppendContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
+keptMetadataContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
 
 describe('InMemoryThreadStore', () => {
   it('refuses writes when it is read-only', async () => {
