@@ -105,7 +105,7 @@ describe('a home without Codex’s DB', () => {
     home.rollout();
     const { warnings, slot } = await openOwn(home);
     expect(slot.current).toBeDefined();
-    expect(warnings.join()).toMatch(/1 rollouts could not be indexed: sessions\//);
+    expect(warnings.join()).toMatch(/1 rollouts could not be indexed:\n {2}sessions\//);
     expect(ownRows(home)).toHaveLength(1);
   });
 });
