@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { AppServer, CODEX_VERSION, installCodex } from '../test/interop/rig/with-codex.mjs';
 import { codexBackfill, type Filling, ourBackfill } from './backfill.js';
 import { chart } from './chart.js';
+import { benchAppend, benchResume, liveReport } from './live.js';
 import { measure, type Row, table } from './measure.js';
 import { operations } from './operations.js';
 import { OurProcess } from './our-client.js';
@@ -19,17 +20,20 @@ const { values: flags } = parseArgs({
     threads: { type: 'string', default: '1000,10000' },
     calls: { type: 'string', default: '100' },
     only: { type: 'string' },
+    live: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 });
 
 if (flags.help) {
-  console.log(`Usage: npm run bench -- [--threads 1000,10000] [--calls 100] [--only REGEXP]
+  console.log(`Usage: npm run bench -- [--threads 1000,10000] [--calls 100] [--only REGEXP] [--live]
 Generates a home of so many threads, lets Codex ${CODEX_VERSION} index it, then times each operation on Codex's app-server
-and on threadkeeper in turns, and checks the answers. Writes a table, JSON and an SVG chart to bench/results/.`);
+and on threadkeeper in turns, and checks the answers; then appends and the loading of a large thread (--live: these alone).
+Writes a table, JSON and an SVG chart to bench/results/.`);
 } else {
   const reports: string[] = [];
-  for (const count of flags.threads.split(',').map(Number)) reports.push(await benchHome(count));
+  if (!flags.live) for (const count of flags.threads.split(',').map(Number)) reports.push(await benchHome(count));
+  if (!flags.only) reports.push(await benchLive());
   writeFileSync(path.join(RESULTS, 'bench.md'), `${reports.join('\n')}\n`);
   console.log(`\nTables, JSON and charts are in bench/results/.`);
 }
@@ -71,6 +75,19 @@ async function benchHome(count: number): Promise<string> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function benchLive(): Promise<string> {
+  installCodex();
+  note('append to live threads');
+  const rates = await benchAppend();
+  note('load a large thread');
+  const resume = await benchResume();
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(path.join(RESULTS, 'bench-live.json'), `${JSON.stringify({ rates, resume }, null, 2)}\n`);
+  const text = liveReport(rates, resume);
+  console.log(`\n${text}`);
+  return text;
 }
 
 function namesIn(home: string): Map<string, string> {
