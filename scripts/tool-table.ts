@@ -1,6 +1,12 @@
+import type { ToolKind } from '../src/mcp/tool.js';
 import { ALL_TOOLS } from '../src/mcp/tools/index.js';
 
 const BEGIN = '<!-- tools: written by `npm run docs` -->';
+const KINDS: Readonly<Record<ToolKind, string>> = {
+  read: 'reads',
+  reversibleWrite: 'writes, reversibly',
+  addingWrite: 'adds',
+};
 const END = '<!-- end of tools -->';
 
 /** The text with the table between the two marks made anew. */
@@ -17,7 +23,7 @@ function table(): string {
     const names = Object.keys(inputSchema.properties).map((argument) =>
       required.has(argument) ? `**${argument}**` : argument,
     );
-    return `| \`${name}\` | ${kind === 'read' ? 'reads' : 'writes, reversibly'} | ${description} | ${names.join(', ')} |`;
+    return `| \`${name}\` | ${KINDS[kind]} | ${description} | ${names.join(', ')} |`;
   });
   return ['| tool | | what it does | arguments (**required**) |', '|---|---|---|---|', ...rows].join('\n');
 }
