@@ -8,7 +8,7 @@ import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import { lastOrdinal } from '../../rollout/rollout-recorder.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
 import type { TurnCursor } from '../thread-store.js';
-import { RolloutTurns } from './rollout-turns.js';
+import { rolloutTurns } from './rollout-turns.js';
 
 /** Where a fork leaves the history of its source. */
 export interface ForkPoint {
@@ -60,8 +60,8 @@ async function turnAfter(
   let next: TurnAnchor | undefined;
   let cursor: TurnCursor | undefined;
   for (;;) {
-    const turns = new RolloutTurns(lineage, { mode, isLive: async () => false });
-    const page = await turns.page({ threadId, order: 'newestFirst', limit: PAGE, cursor });
+    const params = { threadId, order: 'newestFirst', limit: PAGE, cursor } as const;
+    const page = await rolloutTurns(lineage, params, { mode, isLive: async () => false });
     for (const turn of page.turns) {
       if (turn.turnId === turnId) return next;
       next = turn.anchor;

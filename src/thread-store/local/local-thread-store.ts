@@ -34,7 +34,7 @@ import { LocalListing } from './local-listing.js';
 import { MetadataWriter } from './metadata-writer.js';
 import { OwnIndex } from './own-index.js';
 import { PreviewReader } from './preview-reader.js';
-import { RolloutTurns } from './rollout-turns.js';
+import { rolloutTurns } from './rollout-turns.js';
 import { threadFromFile, threadFromRow } from './stored-thread.js';
 import { ThreadMover } from './thread-mover.js';
 import { historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
@@ -106,7 +106,7 @@ export class LocalThreadStore implements ThreadStore {
       if (thread.meta?.historyBase) this.#local.catalog.refresh();
       const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
       const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
-      return await new RolloutTurns(lineage, { mode: historyModeOf(thread), isLive }).page(params);
+      return await rolloutTurns(lineage, params, { mode: historyModeOf(thread), isLive });
     });
   }
 

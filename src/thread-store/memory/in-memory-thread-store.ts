@@ -1,4 +1,4 @@
-import { conflict, invalidRequest, noSuchTurn, readOnly, threadNotFound } from '../../protocol/errors.js';
+import { conflict, noSuchTurn, readOnly, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
@@ -31,6 +31,7 @@ import type {
   TurnCursor,
   TurnPage,
 } from '../thread-store.js';
+import { staleCursor } from '../turn-pager.js';
 
 interface Entry {
   thread: StoredThread;
@@ -89,12 +90,7 @@ export class InMemoryThreadStore implements ThreadStore {
     const turns = this.#turns(this.#entry(threadId), cursor);
     if (order === 'newestFirst') turns.reverse();
     const known = cursor ? turns.findIndex(({ anchor }) => anchor.offset === cursor.offset) : -1;
-    if (cursor && known === -1) {
-      throw invalidRequest(
-        'the cursor points at a turn that is no longer there',
-        'Leave the cursor out to start again.',
-      );
-    }
+    if (cursor && known === -1) throw staleCursor();
     const first = cursor?.item === undefined ? known + 1 : known;
     return { turns: turns.slice(first, first + limit), hasMore: turns.length > first + limit, warnings: [] };
   }
