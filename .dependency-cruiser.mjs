@@ -3,9 +3,10 @@ const FLOORS = {
   protocol: [],
   state: ['protocol'],
   rollout: ['protocol'],
+  postgres: ['protocol'],
   transcript: ['protocol'],
-  'agent-graph': ['protocol', 'state', 'rollout'],
-  'thread-store': ['protocol', 'state', 'rollout', 'transcript'],
+  'agent-graph': ['protocol', 'state', 'rollout', 'postgres'],
+  'thread-store': ['protocol', 'state', 'rollout', 'postgres', 'transcript'],
   threads: ['protocol', 'transcript', 'thread-store', 'agent-graph'],
   mcp: ['protocol', 'transcript', 'thread-store', 'threads'],
 };
@@ -34,11 +35,17 @@ export default {
       to: { path: 'node_modules/better-sqlite3/' },
     },
     {
+      name: 'pg-in-postgres-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/postgres/' },
+      to: { path: 'node_modules/pg/' },
+    },
+    {
       name: 'boundaries-above-their-implementations',
       comment: 'Only bootstrap.ts chooses a store or a graph: everyone else sees the interface',
       severity: 'error',
       from: { path: '^src/(threads|mcp)/' },
-      to: { path: '^src/(thread-store/(local|memory)|agent-graph/(memory|rollout|sqlite))' },
+      to: { path: '^src/(thread-store/(local|memory|postgres)|agent-graph/(memory|rollout|sqlite|postgres))' },
     },
     {
       name: 'state-db-opened-by-bootstrap-only',

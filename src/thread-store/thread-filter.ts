@@ -75,27 +75,25 @@ export function comparePositions(order: 'asc' | 'desc'): (a: ListPosition, b: Li
 
 /** Tells whether a folder is one of the wanted ones or below one, whichever way either is written. */
 export function folderMatcher(wanted: readonly string[]): (cwd: string) => boolean {
-  const folders = wanted.flatMap(spellings);
-  return (cwd) => spellings(cwd).some((spelling) => folders.some((folder) => isSameOrBelow(spelling, folder)));
+  const folders = wanted.flatMap(folderSpellings);
+  return (cwd) => folderSpellings(cwd).some((spelling) => folders.some((folder) => isSameOrBelow(spelling, folder)));
 }
 
 function isSameOrBelow(cwd: string, folder: string): boolean {
   return cwd === folder || cwd.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 }
 
-/**
- * A folder as it is written, and with links resolved where it exists: `~`, trailing slashes, Windows separators and
- * prefixes are made one. Drive letters have no case.
- */
-function spellings(folder: string): string[] {
+/** A folder as it is written, and with links resolved where it exists. */
+export function folderSpellings(folder: string): string[] {
   const home = folder === '~' || /^~[/\\]/.test(folder) ? path.join(os.homedir(), folder.slice(1)) : folder;
-  const written = slashed(home);
+  const written = folderKey(home);
   if (!path.isAbsolute(home)) return [written];
-  const resolved = slashed(realFolder(path.resolve(home)));
+  const resolved = folderKey(realFolder(path.resolve(home)));
   return resolved === written ? [written] : [written, resolved];
 }
 
-function slashed(folder: string): string {
+/** One way of writing a folder: trailing slashes, Windows separators and prefixes, the case of drive letters. */
+export function folderKey(folder: string): string {
   const plain = folder.replace(/^\\\\\?\\(?:UNC\\)?/, '');
   const isWindows = /^[a-z]:([\\/]|$)/i.test(plain) || folder.startsWith('\\\\');
   const slashes = isWindows ? plain.replaceAll('\\', '/').replace(/^[a-z]:/i, (drive) => drive.toLowerCase()) : plain;

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { AgentGraphStore, SpawnEdge } from '../../src/agent-graph/agent-graph-store.js';
 import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
+import { PostgresAgentGraph } from '../../src/agent-graph/postgres-agent-graph.js';
 import { RolloutAgentGraph } from '../../src/agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from '../../src/agent-graph/sqlite-agent-graph.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
@@ -9,6 +10,7 @@ import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { openStateDb } from '../../src/state/open-state-db.js';
 import { StateDbSlot } from '../../src/state/state-db-slot.js';
 import { errorOf } from '../support/error-of.js';
+import { openDb } from '../support/postgres-store.js';
 import { addEdge, addRow, newId, spawnedBy, TestHome } from '../support/test-home.js';
 
 type Pair = readonly [parent: ThreadId, child: ThreadId];
@@ -87,6 +89,12 @@ agentGraphContract('InMemoryAgentGraph', async (edges) => {
   return graph;
 });
 
+agentGraphContract('PostgresAgentGraph', async (edges) => {
+  const graph = new PostgresAgentGraph(openDb());
+  for (const edge of pairs(edges)) await graph.upsertSpawnEdge(edge);
+  return graph;
+});
+
 agentGraphContract('SqliteAgentGraph over the table of edges', async (edges) => {
   const home = new TestHome();
   const db = home.stateDb();
@@ -117,12 +125,13 @@ agentGraphContract('RolloutAgentGraph', async (edges) => {
 });
 
 describe('edges that are kept', () => {
-  it.each(['memory', 'sqlite'])(
+  it.each(['memory', 'sqlite', 'postgres'])(
     'in %s: a child has one parent, and a closed agent hides what is below it',
     async (kind) => {
       const home = new TestHome();
       home.stateDb();
-      const graph = kind === 'memory' ? new InMemoryAgentGraph() : await sqliteGraph(home);
+      const kept = kind === 'memory' ? new InMemoryAgentGraph() : new PostgresAgentGraph(openDb());
+      const graph = kind === 'sqlite' ? await sqliteGraph(home) : kept;
       const [root, a, b, other] = [newId(), newId(), newId(), newId()];
       for (const edge of pairs([
         [root, a],

@@ -1,5 +1,8 @@
 import type { ThreadId } from '../../src/protocol/ids.js';
-import { newId, type RolloutSpec, spawnedBy } from '../support/test-home.js';
+import { parseRolloutLine, type RolloutLine } from '../../src/protocol/rollout-line.js';
+import { sessionSource } from '../../src/protocol/session-source.js';
+import type { StoredThread } from '../../src/thread-store/thread-store.js';
+import { newId, type RolloutSpec, rolloutText, spawnedBy } from '../support/test-home.js';
 
 /** A thread as the contract suite wants it to be in a store. */
 export interface Seed {
@@ -38,4 +41,50 @@ export function rolloutOf({ id, mode, at, cwd, source, provider, branch, archive
   const git = branch === undefined ? {} : { git: { branch } };
   const spawn = parent === undefined ? {} : spawnedBy(parent);
   return { id, mode, at, archived, turns, meta: { cwd, source, model_provider: provider, ...git, ...spawn } };
+}
+
+/** The lines of the seed's history. */
+export function linesOf(entry: Seed): RolloutLine[] {
+  const text = rolloutText({ ...rolloutOf(entry), id: entry.id, at: entry.at });
+  return text.split('\n').flatMap((line) => parseRolloutLine(line) ?? []);
+}
+
+/** The seed as a store tells it. */
+export function threadOf(entry: Seed): StoredThread {
+  const time = Date.parse(entry.at);
+  const firstMessage = entry.turns[0]?.[0];
+  const meta = rolloutOf(entry).meta ?? {};
+  const source = sessionSource(meta['source']);
+  return {
+    threadId: entry.id,
+    sessionId: entry.id,
+    name: entry.name,
+    preview: firstMessage ?? '',
+    title: firstMessage,
+    firstUserMessage: firstMessage,
+    cwd: entry.cwd,
+    source,
+    threadSource: undefined,
+    modelProvider: entry.provider,
+    model: undefined,
+    reasoningEffort: undefined,
+    git: { sha: undefined, branch: entry.branch, originUrl: undefined },
+    createdAt: time,
+    updatedAt: time,
+    recencyAt: time,
+    isArchived: entry.archived,
+    archivedAt: entry.archived ? time : undefined,
+    parentThreadId: entry.parent,
+    agentNickname: source.spawn?.agentNickname,
+    agentRole: source.spawn?.agentRole,
+    agentPath: undefined,
+    agentDepth: source.spawn?.depth,
+    forkedFromId: undefined,
+    tokensUsed: undefined,
+    memoryMode: 'enabled',
+    historyMode: entry.mode,
+    cliVersion: '0.169.0',
+    approvalMode: undefined,
+    permissionProfile: undefined,
+  };
 }

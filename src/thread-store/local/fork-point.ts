@@ -1,4 +1,4 @@
-import { internalError, invalidRequest, noSuchTurn } from '../../protocol/errors.js';
+import { internalError, invalidRequest } from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { readLinesBackward } from '../../rollout/line-reader.js';
@@ -6,8 +6,8 @@ import type { Lineage } from '../../rollout/lineage.js';
 import { openRollout, type RolloutBytes } from '../../rollout/rollout-bytes.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import { lastOrdinal } from '../../rollout/rollout-recorder.js';
-import type { TurnAnchor } from '../../transcript/turn.js';
-import type { TurnCursor } from '../thread-store.js';
+import type { ListTurnsParams } from '../thread-store.js';
+import { turnAfter } from '../turn-after.js';
 import { rolloutTurns } from './rollout-turns.js';
 
 /** Where a fork leaves the history of its source. */
@@ -18,8 +18,6 @@ export interface ForkPoint {
   /** The ordinal after the last one before the boundary; undefined where lines have none. */
   readonly endOrdinalExclusive: number | undefined;
 }
-
-const PAGE = 20;
 
 /**
  * The place after the last turn that a fork inherits: where the next turn begins, or the end of what is whole.
@@ -37,7 +35,8 @@ export async function forkPoint(
       'Nothing was made. A fork would lack the same part.',
     );
   }
-  const next = lastTurnId === undefined ? undefined : await turnAfter(lineage, mode, threadId, lastTurnId);
+  const turns = (params: ListTurnsParams) => rolloutTurns(lineage, params, { mode, isLive: async () => false });
+  const next = lastTurnId === undefined ? undefined : await turnAfter(turns, threadId, lastTurnId);
   const segment = next ? lineage.segments.find(({ file }) => file.rolloutId === next.rolloutId) : lineage.segments[0];
   if (!segment) throw internalError('a segment of the thread is missing', 'Call again; the home changed meanwhile.');
   const source = await openRollout(segment.file.path);
@@ -48,29 +47,6 @@ export async function forkPoint(
   } finally {
     source.close();
   }
-}
-
-/** Where the turn after this one begins; undefined when it is the last. */
-async function turnAfter(
-  lineage: Lineage,
-  mode: HistoryMode,
-  threadId: ThreadId,
-  turnId: string,
-): Promise<TurnAnchor | undefined> {
-  let next: TurnAnchor | undefined;
-  let cursor: TurnCursor | undefined;
-  for (;;) {
-    const params = { threadId, order: 'newestFirst', limit: PAGE, cursor } as const;
-    const page = await rolloutTurns(lineage, params, { mode, isLive: async () => false });
-    for (const turn of page.turns) {
-      if (turn.turnId === turnId) return next;
-      next = turn.anchor;
-    }
-    const last = page.turns.at(-1);
-    if (!page.hasMore || !last) break;
-    cursor = { turnId: last.turnId, ...last.anchor };
-  }
-  throw noSuchTurn(turnId);
 }
 
 /** The end of the last line with a newline: what comes after may still be in the writing. */

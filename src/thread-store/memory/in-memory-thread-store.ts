@@ -2,12 +2,12 @@ import { conflict, noSuchTurn, readOnly, threadNotFound } from '../../protocol/e
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { storedSessionSource } from '../../protocol/session-source.js';
-import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import type { Turn } from '../../transcript/turn.js';
 import { TurnBuilder } from '../../transcript/turn-builder.js';
 import { decodeListCursor, encodeListCursor } from '../list-cursor.js';
 import { newThread } from '../new-thread.js';
+import { patchedThread } from '../patched-thread.js';
 import {
   comparePositions,
   countThreads,
@@ -106,7 +106,7 @@ export class InMemoryThreadStore implements ThreadStore {
     const fields = presentFields(patch);
     if (Object.keys(fields).length > 0) {
       this.#assertWritable();
-      entry.thread = patched(entry.thread, fields);
+      entry.thread = patchedThread(entry.thread, fields);
       entry.isDurable = true;
     }
     return { thread: entry.thread, warnings: [] };
@@ -246,35 +246,4 @@ function offsetAfterTurn(turns: readonly Turn[], turnId: string): number | undef
   const index = turns.findIndex((turn) => turn.turnId === turnId);
   if (index === -1) throw noSuchTurn(turnId);
   return turns[index + 1]?.anchor.offset;
-}
-
-/** The thread with the fields of a patch put in. */
-function patched(thread: StoredThread, fields: ThreadMetadataPatch): StoredThread {
-  const {
-    name,
-    gitInfo,
-    source,
-    threadSource,
-    agentNickname,
-    agentRole,
-    agentPath,
-    advanceRecencyAt,
-    rolloutPath: _,
-    ...rest
-  } = fields;
-  const cleared = { name, threadSource, agentNickname, agentRole, agentPath };
-  const clearable = Object.entries(cleared).filter(([, value]) => value !== undefined);
-  return {
-    ...thread,
-    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
-    ...Object.fromEntries(clearable.map(([key, value]) => [key, value ?? undefined])),
-    git: { ...thread.git, ...cleanGit(gitInfo) },
-    source: source === undefined ? thread.source : storedSessionSource(source),
-    recencyAt: Math.max(thread.recencyAt, advanceRecencyAt ?? 0),
-  };
-}
-
-function cleanGit(patch: GitPatch | undefined): Record<string, string | undefined> {
-  const parts = Object.entries(patch ?? {}).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(parts.map(([key, value]) => [key, value ?? undefined]));
 }

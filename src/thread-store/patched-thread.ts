@@ -1,0 +1,34 @@
+import { storedSessionSource } from '../protocol/session-source.js';
+import type { GitPatch, ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import type { StoredThread } from './thread-store.js';
+
+/** The thread with the fields of a patch put in; where it lies (`rolloutPath`) is no part of it. */
+export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch): StoredThread {
+  const {
+    name,
+    gitInfo,
+    source,
+    threadSource,
+    agentNickname,
+    agentRole,
+    agentPath,
+    advanceRecencyAt,
+    rolloutPath: _,
+    ...rest
+  } = fields;
+  const cleared = { name, threadSource, agentNickname, agentRole, agentPath };
+  const clearable = Object.entries(cleared).filter(([, value]) => value !== undefined);
+  return {
+    ...thread,
+    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
+    ...Object.fromEntries(clearable.map(([key, value]) => [key, value ?? undefined])),
+    git: { ...thread.git, ...cleanGit(gitInfo) },
+    source: source === undefined ? thread.source : storedSessionSource(source),
+    recencyAt: Math.max(thread.recencyAt, advanceRecencyAt ?? 0),
+  };
+}
+
+function cleanGit(patch: GitPatch | undefined): Record<string, string | undefined> {
+  const parts = Object.entries(patch ?? {}).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(parts.map(([key, value]) => [key, value ?? undefined]));
+}
