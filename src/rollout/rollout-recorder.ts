@@ -260,7 +260,7 @@ export class RolloutRecorder {
 const isReplaced = () =>
   conflict(
     'the rollout of this thread was removed or replaced while it was open',
-    'Nothing more is written to it. Close the thread, then look at the home.',
+    'What was sent now is not written. Read the thread, then call again: it is opened anew if it is still there.',
   );
 
 /** Undefined for a descriptor that is closed. */

@@ -54,7 +54,11 @@ export interface ThreadStore extends LiveThreadStore {
   close(): Promise<void>;
 }
 
-/** The part of the contract for live threads. Without a live writer all but the first three throw `thread_not_found`. */
+/**
+ * The part of the contract for live threads. Without a live writer all but the first three throw `thread_not_found`.
+ * Where a writer can be lost (its hold ran out), whatever writes throws `conflict`: then nothing of the call is written,
+ * nothing waits, and the thread is not live here any more.
+ */
 export interface LiveThreadStore {
   /**
    * Opens a new thread for writing. Lazy: until it has an item, a patch or is persisted it leaves no trace, but can be

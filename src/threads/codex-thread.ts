@@ -75,6 +75,11 @@ export class CodexThread {
     return this.#isClosed;
   }
 
+  /** True when another writer has taken the thread over. */
+  get isLost(): boolean {
+    return this.#live.isLost;
+  }
+
   async read(): Promise<StoredThread> {
     return await this.#live.read();
   }

@@ -28,6 +28,7 @@ export class LiveThread {
   #hasBacklog = false;
   /** False for a new thread of which the store keeps nothing yet. */
   #isDurable: boolean;
+  #isLost = false;
 
   private constructor(
     store: ThreadStore,
@@ -43,6 +44,11 @@ export class LiveThread {
 
   get isDurable(): boolean {
     return this.#isDurable;
+  }
+
+  /** True when another writer has taken the thread over: this one is of no use any more. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** A new thread. It leaves no trace until something is appended or said of it. */
@@ -94,7 +100,7 @@ export class LiveThread {
    */
   async clearBacklog(): Promise<void> {
     if (!this.#hasBacklog) return;
-    await this.#store.flushThread(this.threadId);
+    await this.#writing(this.#store.flushThread(this.threadId));
     this.#hasBacklog = false;
   }
 
@@ -106,7 +112,7 @@ export class LiveThread {
     await this.clearBacklog();
     const kept = keptItems(items, this.historyMode);
     try {
-      await this.#store.appendItems(this.threadId, items);
+      await this.#writing(this.#store.appendItems(this.threadId, items));
     } catch (error) {
       this.#hasBacklog = true;
       throw error;
@@ -124,7 +130,7 @@ export class LiveThread {
   }
 
   async flush(): Promise<Warned> {
-    await this.#store.flushThread(this.threadId);
+    await this.#writing(this.#store.flushThread(this.threadId));
     this.#hasBacklog = false;
     return await this.#tryToSend('barrier');
   }
@@ -148,8 +154,17 @@ export class LiveThread {
     await this.#store.discardThread(this.threadId);
   }
 
+  async #writing(call: Promise<void>): Promise<void> {
+    try {
+      await call;
+    } catch (error) {
+      this.#isLost ||= error instanceof ThreadkeeperError && error.code === 'conflict';
+      throw error;
+    }
+  }
+
   async #materialise(): Promise<void> {
-    await this.#store.persistThread(this.threadId);
+    await this.#writing(this.#store.persistThread(this.threadId));
     this.#sync.release();
     this.#isDurable = true;
   }

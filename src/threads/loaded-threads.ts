@@ -31,11 +31,14 @@ export class LoadedThreads {
   }
 
   get(threadId: ThreadId): CodexThread | undefined {
-    return this.#threads.get(threadId);
+    const thread = this.#threads.get(threadId);
+    if (!thread?.isLost) return thread;
+    this.#forget(thread, 'lost');
+    return undefined;
   }
 
   ids(): ThreadId[] {
-    return [...this.#threads.keys()].sort();
+    return [...this.#threads.keys()].filter((threadId) => this.get(threadId)).sort();
   }
 
   /** Those of which no store keeps anything. */
@@ -45,7 +48,7 @@ export class LoadedThreads {
 
   /** The thread if it is loaded or being loaded, else as `load` makes it. */
   async getOrLoad(threadId: ThreadId, load: () => Promise<CodexThread>): Promise<CodexThread> {
-    const loaded = this.#threads.get(threadId);
+    const loaded = this.get(threadId);
     if (loaded) return loaded;
     const loading = this.#loading.get(threadId) ?? this.#load(threadId, load);
     return await loading;
@@ -60,7 +63,7 @@ export class LoadedThreads {
   async close(threadId: ThreadId, reason: CloseReason): Promise<{ wasLoaded: boolean; warnings: readonly string[] }> {
     // One that is just being loaded is loaded first.
     await this.#loading.get(threadId)?.catch(() => undefined);
-    const thread = this.#threads.get(threadId);
+    const thread = this.get(threadId);
     if (!thread) return { wasLoaded: false, warnings: [] };
     const { warnings } = await thread.shutdown({ endTurn: reason === 'asked' });
     this.#forget(thread, reason);
@@ -69,7 +72,7 @@ export class LoadedThreads {
 
   /** Lets a thread go without writing what waits. */
   async remove(threadId: ThreadId): Promise<void> {
-    const thread = this.#threads.get(threadId);
+    const thread = this.get(threadId);
     if (!thread) return;
     await thread.discard();
     this.#forget(thread, 'asked');

@@ -1,7 +1,7 @@
 import type { ThreadId } from '../protocol/ids.js';
 
-/** Why a thread was closed: on demand, for want of use, to be archived, or because the program ends. */
-export type CloseReason = 'asked' | 'idle' | 'archive' | 'shutdown';
+/** Why a thread was closed: on demand, for want of use, to be archived, as the program ends, or taken over by another. */
+export type CloseReason = 'asked' | 'idle' | 'archive' | 'shutdown' | 'lost';
 
 /** What happened to a thread through this process. Changes that other programs make are not told. */
 export type ThreadEvent =

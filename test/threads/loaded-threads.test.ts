@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RolloutAgentGraph } from '../../src/agent-graph/rollout-agent-graph.js';
@@ -303,6 +303,29 @@ describe('removeThread', () => {
     await manager.removeThread(thread.threadId);
     expect(manager.listLoaded()).toEqual([]);
     expect(await questionsOf(manager, thread.threadId)).toEqual([['q', 'interrupted']]);
+  });
+});
+
+describe('a thread whose writer is lost', () => {
+  it('takes nothing, is no longer loaded, and is opened anew by the next call', async () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const { manager, events } = await managerOf(home);
+    const thread = await manager.resumeThread(id);
+    await thread.submit([user('first')]);
+    const text = readFileSync(file);
+    // Another file stands where the thread was.
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
+    expect(await errorOf(manager.appendToThread(id, [user('into the void')]))).toMatchObject({ code: 'conflict' });
+    expect(manager.listLoaded()).toEqual([]);
+    expect(events.at(-1)).toEqual({ type: 'closed', threadId: id, reason: 'lost' });
+    await manager.appendToThread(id, [user('again')]);
+    expect(await questionsOf(manager, id)).toEqual([
+      ['first', 'completed'],
+      ['again', 'inProgress'],
+    ]);
+    expect(readFileSync(file, 'utf8')).toContain(text.toString());
   });
 });
 

@@ -137,6 +137,7 @@ export class LiveThreads {
       await this.#flush(threadId);
     } catch (error) {
       const known = writeFailure(`appending to thread ${threadId}`, error);
+      if (known.code === 'conflict') throw known;
       throw new ThreadkeeperError(
         known.code,
         `${known.message}; ${recorder.pending} lines wait in memory`,
@@ -173,10 +174,15 @@ export class LiveThreads {
   }
 
   async #flush(threadId: ThreadId): Promise<void> {
-    const { recorder, file } = this.#open.get(threadId) ?? this.#notLive(threadId);
+    const open = this.#open.get(threadId) ?? this.#notLive(threadId);
+    const { recorder, file } = open;
     const isNew = !recorder.isMaterialised;
     try {
       await recorder.flush();
+    } catch (error) {
+      // The file is another one now: this writer can do nothing with it.
+      if (error instanceof ThreadkeeperError && error.code === 'conflict') await this.#close(threadId, open);
+      throw error;
     } finally {
       if (isNew && recorder.isMaterialised) this.#local.catalog.made(file);
     }
