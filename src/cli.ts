@@ -12,19 +12,45 @@ export interface HomeOptions {
   readonly readOnly: boolean;
 }
 
-export interface ServeOptions extends HomeOptions {
+/** Which database, and how it may be used. */
+export interface DatabaseOptions {
+  /** `postgres://…`, with credentials: never to be shown. */
+  readonly url: string;
+  readonly schema: string;
+  /** How long the hold of a server that has died keeps others from writing a thread, milliseconds. */
+  readonly leaseMs: number;
+  readonly readOnly: boolean;
+}
+
+/** Where the threads are. */
+export type StoreOptions = HomeOptions | DatabaseOptions;
+
+export interface ServeOptions {
+  readonly store: StoreOptions;
+  /** Of a home. */
   readonly backfillWaitMs: number;
+  /** Of a home. */
   readonly durability: 'flush' | 'fsync';
   /** Loaded threads that nobody writes to are closed after this, milliseconds; 0: never. */
   readonly idleMs: number;
 }
 
+/** A copy from a home to a database, or back. */
+export interface TransferOptions {
+  readonly home: HomeOptions;
+  readonly database: DatabaseOptions;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
   | { readonly kind: 'backfill'; readonly options: HomeOptions; readonly json: boolean }
+  | { readonly kind: 'import'; readonly transfer: TransferOptions }
+  | { readonly kind: 'export'; readonly transfer: TransferOptions }
   | {
       readonly kind: 'list';
-      readonly options: HomeOptions;
+      readonly options: StoreOptions;
       readonly json: boolean;
       readonly search: string | undefined;
       readonly limit: number;
@@ -32,7 +58,7 @@ export type Command =
     }
   | {
       readonly kind: 'show';
-      readonly options: HomeOptions;
+      readonly options: StoreOptions;
       readonly json: boolean;
       readonly thread: string;
       readonly turns: number;
@@ -47,7 +73,7 @@ export type Command =
   | { readonly kind: 'version' }
   | { readonly kind: 'usageError'; readonly message: string };
 
-export const USAGE = `threadkeeper: an MCP server for the coding-agent threads in a Codex home
+export const USAGE = `threadkeeper: an MCP server for the coding-agent threads in a Codex home or a PostgreSQL
 
 Usage: threadkeeper [command] [options]
 
@@ -61,6 +87,14 @@ Commands:
                             --archived        archived ones too
   show <id or name>       print one thread
                             --turns <n>       with how many of its last turns (default 5)
+  import                  copy all threads of a home to a PostgreSQL; those that are there as they
+                          are here, or were changed there, are left alone
+                            --from <folder>   the Codex home (default: as --home)
+                            --dry-run         only say what would be copied
+  export                  write all threads of a PostgreSQL into a home, as rollouts that Codex
+                          reads; a thread that is there is left alone
+                            --to <folder>     the Codex home; made if it is not there
+                            --dry-run         only say what would be written
   doctor                  compare rollouts, rows, names and edges; exit code 1 when some disagree
                             --installation-id <id>   show this one, do not read the file
   backfill                fill threadkeeper's own state DB, where Codex has none
@@ -70,28 +104,52 @@ Options:
   --sqlite-home <folder>  where Codex keeps its SQLite files (default: $CODEX_SQLITE_HOME,
                           else sqlite_home in config.toml, else the home)
   --no-state-db           open no state DB, serve from the rollout files alone
+  --store <url>           no home but a PostgreSQL, postgres://user:password@host/database (default:
+                          $THREADKEEPER_STORE, where others do not see it in the list of processes)
+  --schema <name>         where in the database (default threadkeeper)
+  --lease <s>             others may write a thread so many seconds after its server died (default 30)
   --read-only             offer only the tools that change nothing, make no state DB
   --backfill-wait <s>     serve without a state DB that is not filled after so many seconds (default 30)
   --close-idle <s>        unlock a loaded thread that nobody writes to for so many seconds (default 600; 0: never)
   --durability <what>     flush: an append survives the end of the program (default);
-                          fsync: it survives a power cut too
-  --json                  print JSON (list, show, doctor, backfill)
+                          fsync: it survives a power cut too (a PostgreSQL decides for itself)
+  --json                  print JSON (list, show, import, export, doctor, backfill)
   -h, --help              print this text
   -v, --version           print the version
 `;
 
-const FLAGS = {
-  home: { type: 'string' },
-  'sqlite-home': { type: 'string' },
-  'no-state-db': { type: 'boolean' },
-  'read-only': { type: 'boolean' },
+const HELP_FLAGS = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;
 
+const HOME_FLAGS = {
+  ...HELP_FLAGS,
+  home: { type: 'string' },
+  'sqlite-home': { type: 'string' },
+  'no-state-db': { type: 'boolean' },
+  'read-only': { type: 'boolean' },
+} as const;
+
+const DATABASE_FLAGS = {
+  store: { type: 'string' },
+  schema: { type: 'string' },
+  lease: { type: 'string' },
+} as const;
+
+const FLAGS = { ...HOME_FLAGS, ...DATABASE_FLAGS } as const;
+
 const JSON_FLAG = { json: { type: 'boolean' } } as const;
 
-type CommandName = 'serve' | 'list' | 'show' | 'doctor' | 'backfill';
+const TRANSFER_FLAGS = {
+  ...HELP_FLAGS,
+  ...DATABASE_FLAGS,
+  ...JSON_FLAG,
+  'sqlite-home': { type: 'string' },
+  'dry-run': { type: 'boolean' },
+} as const;
+
+type CommandName = 'serve' | 'list' | 'show' | 'import' | 'export' | 'doctor' | 'backfill';
 
 const COMMAND_FLAGS: Readonly<Record<CommandName, NonNullable<ParseArgsConfig['options']>>> = {
   serve: {
@@ -108,8 +166,10 @@ const COMMAND_FLAGS: Readonly<Record<CommandName, NonNullable<ParseArgsConfig['o
     archived: { type: 'boolean' },
   },
   show: { ...FLAGS, ...JSON_FLAG, turns: { type: 'string' } },
-  doctor: { ...FLAGS, ...JSON_FLAG, 'installation-id': { type: 'string' } },
-  backfill: { ...FLAGS, ...JSON_FLAG },
+  import: { ...TRANSFER_FLAGS, from: { type: 'string' } },
+  export: { ...TRANSFER_FLAGS, to: { type: 'string' } },
+  doctor: { ...HOME_FLAGS, ...JSON_FLAG, 'installation-id': { type: 'string' } },
+  backfill: { ...HOME_FLAGS, ...JSON_FLAG },
 };
 
 type Values = Readonly<Record<string, unknown>>;
@@ -124,7 +184,8 @@ export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): C
   try {
     return commandOf(name, isNamed ? args.slice(1) : args, env);
   } catch (error) {
-    return { kind: 'usageError', message: error instanceof Error ? firstSentence(error.message) : String(error) };
+    const message = error instanceof Error ? firstSentence(error.message) : String(error);
+    return { kind: 'usageError', message: withoutUrls(message) };
   }
 }
 
@@ -138,14 +199,13 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
   const values: Values = parsed.values;
   if (values['help']) return { kind: 'help' };
   if (values['version']) return { kind: 'version' };
-  const options = homeOptions(values, env);
   const json = values['json'] === true;
   switch (name) {
     case 'serve':
       return {
         kind: name,
         options: {
-          ...options,
+          store: storeOptions(values, env),
           backfillWaitMs: 1000 * count(values, 'backfill-wait', 30),
           idleMs: 1000 * count(values, 'close-idle', 600),
           durability: durability(values),
@@ -154,7 +214,7 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
     case 'list':
       return {
         kind: name,
-        options,
+        options: storeOptions(values, env),
         json,
         search: text(values, 'search'),
         limit: count(values, 'limit', 20),
@@ -163,20 +223,71 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
     case 'show': {
       const [thread, ...others] = parsed.positionals;
       if (!thread || others.length > 0) throw new UsageError('show takes one thread: its id or its exact name');
-      return { kind: name, options, json, thread, turns: count(values, 'turns', 5) };
+      return { kind: name, options: storeOptions(values, env), json, thread, turns: count(values, 'turns', 5) };
     }
+    case 'import':
+      return { kind: name, transfer: transferOptions(values, homeOptions(values, env, 'from'), env) };
+    case 'export':
+      if (text(values, 'to') === undefined) throw new UsageError('export needs --to <folder>');
+      return { kind: name, transfer: transferOptions(values, homeOptions(values, env, 'to'), env) };
     case 'doctor':
-      return { kind: name, options, json, installationId: text(values, 'installation-id') };
-    default:
+      return {
+        kind: name,
+        options: homeOptions(values, env),
+        json,
+        installationId: text(values, 'installation-id'),
+      };
+    default: {
+      const options = homeOptions(values, env);
       if (options.readOnly || !options.useStateDb) {
         throw new UsageError('backfill writes the state DB: neither --read-only nor --no-state-db goes with it');
       }
       return { kind: name, options, json };
+    }
   }
 }
 
-function homeOptions(values: Values, env: NodeJS.ProcessEnv): HomeOptions {
-  const home = text(values, 'home') ?? (env['CODEX_HOME'] || '~/.codex');
+/** What has a meaning for a home alone. */
+const OF_HOMES = ['home', 'sqlite-home', 'no-state-db', 'backfill-wait', 'durability'];
+const OF_DATABASES = ['schema', 'lease'];
+
+/** The database that a flag names, else a home that one names, else the database that the environment names. */
+function storeOptions(values: Values, env: NodeJS.ProcessEnv): StoreOptions {
+  const url = text(values, 'store') ?? (values['home'] === undefined ? env['THREADKEEPER_STORE'] : undefined);
+  if (!url) {
+    const [lost] = OF_DATABASES.filter((flag) => values[flag] !== undefined);
+    if (lost !== undefined) throw new UsageError(`--${lost} is of a database, which --store names`);
+    return homeOptions(values, env);
+  }
+  const [other] = OF_HOMES.filter((flag) => values[flag] !== undefined);
+  if (other !== undefined) throw new UsageError(`--${other} is of a Codex home and does not go with --store`);
+  return databaseOptions(values, url);
+}
+
+function transferOptions(values: Values, home: HomeOptions, env: NodeJS.ProcessEnv): TransferOptions {
+  const url = text(values, 'store') ?? env['THREADKEEPER_STORE'];
+  if (!url) throw new UsageError('--store <url> is needed, or THREADKEEPER_STORE in the environment');
+  return {
+    home,
+    database: databaseOptions(values, url),
+    dryRun: values['dry-run'] === true,
+    json: values['json'] === true,
+  };
+}
+
+function databaseOptions(values: Values, url: string): DatabaseOptions {
+  const leaseMs = 1000 * count(values, 'lease', 30);
+  if (leaseMs < 1000) throw new UsageError('--lease must be at least 1');
+  return {
+    url,
+    schema: text(values, 'schema') ?? 'threadkeeper',
+    leaseMs,
+    readOnly: values['read-only'] === true,
+  };
+}
+
+function homeOptions(values: Values, env: NodeJS.ProcessEnv, flag = 'home'): HomeOptions {
+  const home = text(values, flag) ?? (env['CODEX_HOME'] || '~/.codex');
   const sqliteHome = text(values, 'sqlite-home') ?? (env['CODEX_SQLITE_HOME'] || undefined);
   // npm changes the folder for its scripts; a relative path is meant from where the person stands.
   const base = env['npm_lifecycle_event'] ? env['INIT_CWD'] : undefined;
@@ -215,4 +326,9 @@ function absolute(folder: string, base: string | undefined): string {
 
 function firstSentence(message: string): string {
   return message.split(/\. |\n/)[0] ?? message;
+}
+
+/** What was typed wrong may hold the URL of a store, and that a password. */
+function withoutUrls(message: string): string {
+  return message.replace(/[a-z+.-]*:\/\/\S*/gi, '…');
 }

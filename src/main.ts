@@ -11,8 +11,11 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST) {
   // Long passes over files make short-lived strings: a small nursery keeps memory low, at no cost in time (measured).
   const { setFlagsFromString } = await import('node:v8');
   setFlagsFromString('--semi-space-growth-factor=1');
+  const args = process.argv.slice(2);
+  // They may hold the URL of a database, with its password, and everybody sees them in the list of processes.
+  process.title = 'threadkeeper';
   const { run } = await import('./run.js');
-  process.exit(await run(process.argv.slice(2)));
+  process.exit(await run(args));
 }
 
 export {};

@@ -1,13 +1,15 @@
 import { Console } from 'node:console';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type BootstrapOptions, bootstrap, type Threadkeeper } from './bootstrap.js';
-import { type HomeOptions, parseCommand, type ServeOptions, USAGE } from './cli.js';
-import { progressOn } from './commands/backfill-progress.js';
+import { type BootstrapOptions, bootstrap } from './bootstrap.js';
+import type { HomeBootstrapOptions, HomeThreadkeeper } from './bootstrap-home.js';
+import { type HomeOptions, parseCommand, type ServeOptions, type StoreOptions, USAGE } from './cli.js';
 import { doctor } from './commands/doctor.js';
 import { list } from './commands/list.js';
+import { progressOn } from './commands/progress.js';
 import { show } from './commands/show.js';
 import { ThreadkeeperError } from './protocol/errors.js';
+import type { Threadkeeper } from './threadkeeper.js';
 import { VERSION } from './version.js';
 
 const warn = (message: string) => process.stderr.write(`threadkeeper: ${message}\n`);
@@ -28,50 +30,87 @@ export async function run(args: readonly string[]): Promise<number> {
       return 2;
     case 'serve':
       return await serve(command.options);
+    case 'list':
+      return await once(bootstrap(lookOnly(command.options), warn), async ({ manager }) =>
+        print(await list(manager, command)),
+      );
+    case 'show':
+      return await once(bootstrap(lookOnly(command.options), warn), async ({ manager }) =>
+        print(await show(manager, command)),
+      );
     case 'backfill':
-      return await once({ ...command.options, ownStateDb: 'create', ...waitForever() }, (parts) =>
+      return await once(openHome({ ...command.options, ownStateDb: 'create', ...waitForever() }), (parts) =>
         reportBackfill(parts, command.json),
       );
-    case 'list':
-      return await once(lookOnly(command.options), async ({ manager }) => print(await list(manager, command)));
-    case 'show':
-      return await once(lookOnly(command.options), async ({ manager }) => print(await show(manager, command)));
-    default: {
+    case 'import':
+    case 'export':
+      return await reporting(async () => {
+        const commands = await import('./commands/transfer.js');
+        const onProgress = progressOn(process.stderr, 'copying threads');
+        const action = command.kind === 'import' ? commands.importCommand : commands.exportCommand;
+        const { report, isComplete } = await action({ ...command.transfer, onProgress, warn });
+        print(report);
+        return isComplete ? 0 : 1;
+      });
+    case 'doctor': {
       const { installationId } = command;
-      return await once({ ...lookOnly(command.options), installationId }, async (parts) => {
+      return await once(openHome({ ...lookOnlyAtHome(command.options), installationId }), async (parts) => {
         const { report, isHealthy } = await doctor(parts, command);
         print(report);
         return isHealthy;
       });
     }
+    default:
+      return command satisfies never;
   }
 }
 
 /** A command that looks opens what is there, and never makes, migrates or fills anything. */
-function lookOnly(options: HomeOptions): BootstrapOptions {
+function lookOnly(options: StoreOptions): BootstrapOptions {
+  return 'url' in options ? { ...options, readOnly: true } : lookOnlyAtHome(options);
+}
+
+function lookOnlyAtHome(options: HomeOptions): HomeBootstrapOptions {
   return { ...options, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 };
 }
 
-function waitForever(): Pick<BootstrapOptions, 'backfillWaitMs' | 'onBackfillProgress'> {
-  return { backfillWaitMs: 2 ** 31 - 1, onBackfillProgress: progressOn(process.stderr) };
+async function openHome(options: HomeBootstrapOptions): Promise<HomeThreadkeeper> {
+  const { bootstrapHome } = await import('./bootstrap-home.js');
+  return await bootstrapHome(options, warn);
+}
+
+function waitForever(): Pick<HomeBootstrapOptions, 'backfillWaitMs' | 'onBackfillProgress'> {
+  return { backfillWaitMs: 2 ** 31 - 1, onBackfillProgress: progressOn(process.stderr, 'indexing rollouts') };
 }
 
 /** Runs one command; an error is a message and exit code 1, as is a command that answers false. */
-async function once(options: BootstrapOptions, action: (parts: Threadkeeper) => Promise<unknown>): Promise<number> {
-  const parts = await bootstrap(options, warn);
+async function once<T extends { close(): Promise<void> }>(
+  opening: Promise<T>,
+  action: (parts: T) => Promise<unknown>,
+): Promise<number> {
+  return await reporting(async () => {
+    const parts = await opening;
+    try {
+      return (await action(parts)) === false ? 1 : 0;
+    } finally {
+      await parts.close();
+    }
+  });
+}
+
+/** An error that says what to do is said to the person, with exit code 1. */
+async function reporting(action: () => Promise<number>): Promise<number> {
   try {
-    return (await action(parts)) === false ? 1 : 0;
+    return await action();
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
     process.stderr.write(`threadkeeper: ${error.message}\n${error.hint}\n`);
     return 1;
-  } finally {
-    await parts.close();
   }
 }
 
 async function reportBackfill(
-  { backfilled, slot, stateDbProblem, manager }: Threadkeeper,
+  { backfilled, slot, stateDbProblem, manager }: HomeThreadkeeper,
   json: boolean,
 ): Promise<boolean> {
   const summary = await backfilled;
@@ -96,24 +135,35 @@ async function serve(options: ServeOptions): Promise<number> {
   globalThis.console = new Console(process.stderr, process.stderr);
   process.on('uncaughtException', (error) => warn(`unforeseen: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => warn(`unforeseen: ${error instanceof Error ? error.stack : error}`));
-  const onBackfillProgress = progressOn(process.stderr);
-  const starting = bootstrap({ ...options, ownStateDb: 'create', onBackfillProgress }, warn);
-  if (process.stdin.isTTY) await greet(await starting);
-  const manager = starting.then((parts) => parts.manager);
-  // The protocol takes half of the start: commands that do not speak it do without.
-  const { serveStdio } = await import('./mcp/serve-stdio.js');
-  if (!options.readOnly) starting.then((parts) => parts.repair()).catch((error: Error) => warn(error.message));
-  await serveStdio({ manager, readOnly: options.readOnly, version: VERSION, log: warn });
-  // What still starts then (a backfill, another program's lock) is as safe to be cut short as by a kill.
-  await Promise.race([starting.then((parts) => parts.close()), sleep(END_MS)]);
-  return 0;
+  return await reporting(async () => {
+    const starting = bootstrap(servedParts(options), warn);
+    // A home may take its time; a database is not asked yet, and settings that are wrong are told at once.
+    if (process.stdin.isTTY || 'url' in options.store) await starting;
+    if (process.stdin.isTTY) await greet(await starting, options.store);
+    const { readOnly } = options.store;
+    // The protocol takes half of the start: commands that do not speak it do without.
+    const { serveStdio } = await import('./mcp/serve-stdio.js');
+    if (!readOnly) starting.then((parts) => parts.repair()).catch((error: Error) => warn(error.message));
+    const manager = starting.then((parts) => parts.manager);
+    await serveStdio({ manager, readOnly, version: VERSION, log: warn });
+    // What still starts then (a backfill, another program's lock) is as safe to be cut short as by a kill.
+    await Promise.race([starting.then((parts) => parts.close()), sleep(END_MS)]);
+    return 0;
+  });
+}
+
+function servedParts({ store, ...options }: ServeOptions): BootstrapOptions {
+  const onBackfillProgress = progressOn(process.stderr, 'indexing rollouts');
+  return 'url' in store
+    ? { ...store, idleMs: options.idleMs }
+    : { ...store, ...options, ownStateDb: 'create', onBackfillProgress };
 }
 
 /** The program is gone a second after its client: calls that run get most of it, and this is the rest. */
 const END_MS = 250;
 
 /** For the person who started it in a terminal: what is served, and that an assistant is wanted on the other side. */
-async function greet({ manager }: Threadkeeper): Promise<void> {
+async function greet({ manager }: Threadkeeper, store: StoreOptions): Promise<void> {
   const filter = { archived: 'include' } as const;
   const threads = await manager
     .listThreads({ filter, sortBy: 'updatedAt', order: 'desc', limit: 1 })
@@ -124,12 +174,18 @@ async function greet({ manager }: Threadkeeper): Promise<void> {
     .catch((error: unknown) => `threads cannot be listed: ${error instanceof Error ? error.message : error}`);
   // This very program on this very Node: true wherever it was installed.
   const main = fileURLToPath(new URL('main.js', import.meta.url));
-  const command = [process.execPath, main, ...process.argv.slice(2)].join(' ');
+  const command = ['--', process.execPath, main, ...flagsToShow(process.argv.slice(2))].join(' ');
+  const env = 'url' in store ? '--env THREADKEEPER_STORE=postgres://… ' : '';
   process.stderr.write(
     `threadkeeper ${VERSION} serves ${manager.capabilities.description}: ${threads}.\n` +
       'It waits for an MCP client on stdin. To attach it:\n' +
-      `  Claude Code:  claude mcp add threadkeeper -- ${command}\n` +
-      `  Codex:        codex mcp add threadkeeper -- ${command}\n` +
+      `  Claude Code:  claude mcp add threadkeeper ${env}${command}\n` +
+      `  Codex:        codex mcp add threadkeeper ${env}${command}\n` +
       'Other clients: see the README. Press Ctrl+C to stop.\n',
   );
+}
+
+/** The flags without the URL of a store, which holds a password: that belongs into the environment. */
+function flagsToShow(args: readonly string[]): string[] {
+  return args.filter((arg, index) => !arg.startsWith('--store') && args[index - 1] !== '--store');
 }

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Threadkeeper } from '../bootstrap.js';
+import type { HomeThreadkeeper } from '../bootstrap-home.js';
 import { checkHome } from '../thread-store/local/check/home-check.js';
 
 export interface DoctorOptions {
@@ -8,7 +8,7 @@ export interface DoctorOptions {
 
 /** What the home says of itself, and what in it disagrees. `isHealthy` is false when anything does. */
 export async function doctor(
-  parts: Threadkeeper,
+  parts: HomeThreadkeeper,
   { json }: DoctorOptions,
 ): Promise<{ report: string; isHealthy: boolean }> {
   // Ours may turn out not to be filled.

@@ -139,12 +139,20 @@ export async function prepare(db: PostgresDb, { readOnly, warn }: PrepareOptions
   // Whoever may use the tables may well have no right to make any.
   const version = await versionOf(db.query, db.schema);
   if (readOnly && version < MIGRATIONS.length) {
-    throw unsupported('the database has no threads of this version', 'Start a server without --read-only once.');
+    throw unsupported(
+      'there are no threads of this version in that schema of the database',
+      'Check --store and --schema. A server without --read-only, or threadkeeper import, makes it.',
+    );
   }
   if (readOnly) return;
   if (version < MIGRATIONS.length) await migrate(db);
   const problem = await makeSearchIndex(db);
   if (problem !== undefined) warn(problem);
+}
+
+/** True when the schema has nothing of ours, or is not there. */
+export async function isUntouched(db: PostgresDb): Promise<boolean> {
+  return (await versionOf(db.query, db.schema)) === 0;
 }
 
 /** One server at a time. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { invalidRequest } from '../protocol/errors.js';
+import { connectionConfig } from './connection-url.js';
 import { fromJsonb } from './jsonb.js';
 import { databaseFailure, isAway, isPassing } from './postgres-errors.js';
 
@@ -57,10 +58,10 @@ export class PostgresDb {
     types.setTypeParser(INT8, Number);
     types.setTypeParser(JSONB, fromJsonb);
     this.#pool = new pg.Pool({
-      connectionString: url,
+      application_name: 'threadkeeper',
+      ...connectionConfig(url),
       types,
       max: poolSize,
-      application_name: 'threadkeeper',
       connectionTimeoutMillis: CONNECT_MS,
       idleTimeoutMillis: 30_000,
       statement_timeout: statementTimeoutMs,
@@ -73,7 +74,7 @@ export class PostgresDb {
     this.#pool.on('error', (error) =>
       warn(`a connection to the database was lost (${databaseFailure(error).message})`),
     );
-    const { host = 'localhost', port = 5432, database = '' } = this.#pool.options;
+    const { host, port, database } = new pg.Client(this.#pool.options);
     this.description = `PostgreSQL ${host}:${port}/${database}, schema ${schema}`;
   }
 

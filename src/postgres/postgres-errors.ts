@@ -42,9 +42,31 @@ export function databaseFailure(error: unknown): ThreadkeeperError {
       error,
     );
   }
-  const known = KNOWN[code];
+  const known = KNOWN[code] ?? saidInWords(error);
   if (known) return known(error);
+  if (isUntrusted(code)) {
+    return internalError(
+      `the certificate of the database is not trusted (${code})`,
+      'Name its CA with sslrootcert in --store, or encrypt without checking it: sslmode=require.',
+      error,
+    );
+  }
   return internalError(`the database refused a statement (${code})`, 'See the log of the server (stderr).', error);
+}
+
+/** What the driver says without a code. */
+function saidInWords(error: unknown): ((error: unknown) => ThreadkeeperError) | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error.message.includes('does not support SSL')) {
+    return refused('the database takes no TLS', 'Turn it on there, or use sslmode=disable in --store.');
+  }
+  return error.message.includes('password must be')
+    ? refused('the database wants a password', 'Give one in --store, PGPASSWORD or the password file of libpq.')
+    : undefined;
+}
+
+function isUntrusted(code: string): boolean {
+  return /CERT|^ERR_TLS|^UNABLE_TO_VERIFY/.test(code);
 }
 
 const exhausted = (message: string, hint: string) => (cause: unknown) =>

@@ -47,8 +47,11 @@ export interface ThreadStore extends LiveThreadStore {
   /** Brings this one thread back. Returns false, and does nothing, when it is active. Throws as archiveThread. */
   unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
-  /** The history of a thread, oldest first, inherited parts included. Throws `thread_not_found`. */
-  loadHistory(threadId: ThreadId): AsyncIterable<RolloutLine>;
+  /**
+   * The history of a thread, oldest first, inherited parts included. `warn` is told what of it is missing or cannot be
+   * read. Throws `thread_not_found`.
+   */
+  loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncIterable<RolloutLine>;
 
   /** Releases what the store holds, live threads without writing what is queued. */
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import { expect, onTestFinished } from 'vitest';
-import type { BootstrapOptions } from '../../src/bootstrap.js';
+import type { HomeBootstrapOptions } from '../../src/bootstrap-home.js';
 import { createMcpServer } from '../../src/mcp/mcp-server.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
 import { open } from './local-store.js';
@@ -9,7 +9,7 @@ import type { ToolError } from './mcp-client.js';
 import type { TestHome } from './test-home.js';
 
 /** A real client on a real server, in one process. */
-export async function connect(home: TestHome, options: Partial<BootstrapOptions> = {}) {
+export async function connect(home: TestHome, options: Partial<HomeBootstrapOptions> = {}) {
   const { manager } = await open(home.root, options);
   const { server } = createMcpServer({
     manager,

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { type BootstrapOptions, bootstrap, type Threadkeeper } from '../../src/bootstrap.js';
+import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/bootstrap-home.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
@@ -10,8 +10,8 @@ import { LocalThreadStore } from '../../src/thread-store/local/local-thread-stor
 /** The parts of the server over a home, as the program puts them together; `warnings` is what it said to a person. */
 export async function open(
   home: string,
-  options: Partial<BootstrapOptions> = {},
-): Promise<Threadkeeper & { warnings: string[] }> {
+  options: Partial<HomeBootstrapOptions> = {},
+): Promise<HomeThreadkeeper & { warnings: string[] }> {
   const warnings: string[] = [];
   const all = {
     home,
@@ -21,7 +21,7 @@ export async function open(
     ownStateDb: 'never',
     ...options,
   } as const;
-  const threadkeeper = await bootstrap(all, (message) => warnings.push(message));
+  const threadkeeper = await bootstrapHome(all, (message) => warnings.push(message));
   onTestFinished(() => threadkeeper.close());
   return { ...threadkeeper, warnings };
 }

@@ -4,7 +4,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import { resolveLineage } from '../../rollout/lineage.js';
+import { type Lineage, resolveLineage } from '../../rollout/lineage.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { Durability } from '../../rollout/rollout-recorder.js';
@@ -136,11 +136,24 @@ export class LocalThreadStore implements ThreadStore {
     });
   }
 
-  async *loadHistory(threadId: ThreadId): AsyncGenerator<RolloutLine> {
+  async *loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncGenerator<RolloutLine> {
     if (this.#live.unwritten(threadId)) return;
+    yield* historyOf(await this.#lineage(threadId), warn);
+  }
+
+  /** Is another one when the history may have changed; for a thread that has files. Throws `thread_not_found`. */
+  async historyVersion(threadId: ThreadId): Promise<string> {
+    const [current, ...bases] = (await this.#lineage(threadId)).segments;
+    const { mtimeMs, size } = statSync(current?.file.path ?? '');
+    // Up to where it counts a base never changes.
+    const before = bases.map(({ file, endByteOffset }) => `${file.rolloutId}:${endByteOffset}`);
+    return [current?.file.rolloutId, size, mtimeMs, ...before].join(' ');
+  }
+
+  async #lineage(threadId: ThreadId): Promise<Lineage> {
     const { file, meta } = await this.#resolver.resolve(threadId);
     if (meta?.historyBase) this.#local.catalog.refresh();
-    yield* historyOf(await resolveLineage(file, this.#local.catalog, threadId));
+    return await resolveLineage(file, this.#local.catalog, threadId);
   }
 
   async createThread(params: CreateThreadParams): Promise<void> {

@@ -1,0 +1,121 @@
+import { mkdirSync } from 'node:fs';
+import { bootstrapDatabase, type DatabaseThreadkeeper } from '../bootstrap-database.js';
+import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../bootstrap-home.js';
+import type { TransferOptions } from '../cli.js';
+import { internalError, writeFailure } from '../protocol/errors.js';
+import { exportThreads } from '../transfer/export-threads.js';
+import { type ImportTarget, importThreads } from '../transfer/import-threads.js';
+import type { ThreadProblem, TransferReport } from '../transfer/transfer-report.js';
+
+export interface TransferCommand extends TransferOptions {
+  readonly onProgress: (done: number, total: number) => void;
+  readonly warn: (message: string) => void;
+}
+
+export interface Transferred {
+  readonly report: string;
+  /** False when a thread could not be copied. */
+  readonly isComplete: boolean;
+}
+
+/** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
+export async function importCommand(command: TransferCommand): Promise<Transferred> {
+  const home = { ...command.home, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 } as const;
+  return await transfer(command, home, async (local, database) => {
+    local.library.home.assertUsable();
+    const target = command.dryRun && (await database.isUntouched()) ? { ...database, importer: EMPTY } : database;
+    return reportOf(await importThreads(local, target, command), command, {
+      where: `threads in ${local.library.home.root}`,
+      leftAlone: 'were changed in the database and left alone',
+    });
+  });
+}
+
+/** What a dry run finds where nothing was made yet. */
+const EMPTY: ImportTarget['importer'] = {
+  stateOf: () => Promise.resolve('new'),
+  add: () => Promise.reject(internalError('a dry run copies nothing', 'Leave --dry-run out.')),
+};
+
+/** Writes all threads of a database into a home, which is made if need be. */
+export async function exportCommand(command: TransferCommand): Promise<Transferred> {
+  const { home: folder } = command.home;
+  if (!command.dryRun) {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw writeFailure('making the home', error);
+    }
+  }
+  const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
+  return await transfer(command, home, async (local, database) => {
+    const hasRows = local.slot.current !== undefined;
+    const report = await exportThreads(database, { ...local, hasRows }, command);
+    if (!hasRows) {
+      report.warnings.push(
+        `${folder} has no state DB of Codex: recency and the like follow from the files. ` +
+          'To carry all over, start Codex there once before the export.',
+      );
+    }
+    return reportOf(report, command, {
+      where: `threads in ${database.store.capabilities.description}`,
+      leftAlone: 'were in the home and left alone',
+    });
+  });
+}
+
+async function transfer(
+  { database: options, dryRun, warn }: TransferCommand,
+  home: HomeBootstrapOptions,
+  action: (local: HomeThreadkeeper, database: DatabaseThreadkeeper) => Promise<Transferred>,
+): Promise<Transferred> {
+  const isRead = dryRun || !home.readOnly;
+  const database = bootstrapDatabase({ ...options, readOnly: isRead }, warn);
+  try {
+    const local = await bootstrapHome(home, warn);
+    try {
+      return await action(local, database);
+    } finally {
+      await local.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+interface Words {
+  readonly where: string;
+  readonly leftAlone: string;
+}
+
+const MOST_SHOWN = 20;
+
+function reportOf(report: TransferReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
+  const isComplete = report.failed.length === 0;
+  if (json) return { report: `${JSON.stringify({ ...report, dryRun })}\n`, isComplete };
+  const { total, added, updated, unchanged, leftAlone, items, edges, failed, notes, warnings } = report;
+  const would = dryRun ? 'would be ' : '';
+  const lines = [
+    `${total} ${words.where}`,
+    `  ${added} ${would}copied${dryRun ? '' : `, ${items} lines of history`}`,
+    ...counted(updated, `${would}copied again, as they have changed`),
+    ...counted(unchanged, 'are there as they are'),
+    ...counted(leftAlone, words.leftAlone),
+    ...counted(edges, `spawn edges ${would}copied`),
+    ...counted(failed.length, `could not be copied${failed.length > 0 ? ':' : ''}`),
+    ...shown(failed),
+    ...(notes.length > 0 ? ['notes:', ...shown(notes)] : []),
+    ...warnings.map((warning) => `note: ${warning}`),
+  ];
+  return { report: `${lines.join('\n')}\n`, isComplete };
+}
+
+function counted(count: number, what: string): string[] {
+  return count > 0 ? [`  ${count} ${what}`] : [];
+}
+
+function shown(problems: readonly ThreadProblem[]): string[] {
+  const lines = problems.slice(0, MOST_SHOWN).map(({ threadId, problem }) => `    ${threadId}: ${problem}`);
+  const rest = problems.length - lines.length;
+  return rest > 0 ? [...lines, `    … and ${rest} more (--json lists all)`] : lines;
+}

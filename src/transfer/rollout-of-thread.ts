@@ -1,0 +1,122 @@
+import type { ThreadId } from '../protocol/ids.js';
+import type { JsonObject } from '../protocol/json.js';
+import type { RolloutItem } from '../protocol/rollout-item.js';
+import type { RolloutLine } from '../protocol/rollout-line.js';
+import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
+import { sessionMetaItem, slimMetaItem } from '../rollout/session-meta-item.js';
+import type { StoredThread } from '../thread-store/thread-store.js';
+
+/** The folder of a thread that has none: Codex reads no thread without. */
+export const NO_FOLDER = '/';
+
+/**
+ * The lines of one file that holds a thread whole: its own session_meta first, which points at no base any more, then
+ * its history, inherited parts included, and last a slim session_meta when git or memory mode are not what those lines
+ * say. `history` is called twice, as the session_meta of a fork comes after what it inherits.
+ */
+export async function* rolloutOfThread(
+  thread: StoredThread,
+  history: () => AsyncIterable<RolloutLine>,
+): AsyncGenerator<RolloutLine> {
+  const number = numbering(thread);
+  const first = await ownMeta(thread.threadId, history());
+  const said = new SaidByMetas();
+  const head: RolloutLine = first ?? { ...madeMeta(thread), timestamp: iso(thread.createdAt), ordinal: undefined };
+  const meta = sessionMetaOf(head);
+  yield number(said.observe({ ...head, payload: withoutBase({ ...head.payload, ...patchedKeys(thread) }) }));
+  let isFirstMet = first === undefined;
+  for await (const line of history()) {
+    const isMeta = line.type === 'session_meta';
+    const isOwn = isMeta && line.payload['id'] === thread.threadId;
+    if (isOwn && !isFirstMet) {
+      isFirstMet = true;
+      continue;
+    }
+    // A copied history brings the metas of its source along in legacy files alone.
+    if (isMeta && !isOwn && thread.historyMode === 'paginated') continue;
+    yield number(isOwn ? said.observe({ ...line, payload: withoutBase(line.payload) }) : line);
+  }
+  const change = meta && said.changeTo(thread);
+  if (meta && change)
+    yield number({ ...slimMetaItem(meta, change), timestamp: iso(thread.updatedAt), ordinal: undefined });
+}
+
+/** What the metas of a file say in the end. */
+class SaidByMetas {
+  #git: GitInfo = {};
+  #memoryMode = 'enabled';
+
+  observe(line: RolloutLine): RolloutLine {
+    const meta = sessionMetaOf(line);
+    this.#git = meta?.git ?? this.#git;
+    this.#memoryMode = meta?.memoryMode ?? this.#memoryMode;
+    return line;
+  }
+
+  changeTo({ git, memoryMode = 'enabled' }: StoredThread): { git?: GitInfo; memoryMode?: string } | undefined {
+    const isSameGit = (['sha', 'branch', 'originUrl'] as const).every((part) => this.#git[part] === git[part]);
+    const isSameMode = this.#memoryMode === memoryMode;
+    if (isSameGit && isSameMode) return undefined;
+    return { ...(isSameGit ? {} : { git }), ...(isSameMode ? {} : { memoryMode }) };
+  }
+}
+
+async function ownMeta(threadId: ThreadId, history: AsyncIterable<RolloutLine>): Promise<RolloutLine | undefined> {
+  for await (const line of history) if (sessionMetaOf(line)?.id === threadId) return line;
+  return undefined;
+}
+
+/** Numbers the lines of a paginated thread anew, and puts the keys where readers look for them first. */
+function numbering({ historyMode }: StoredThread): (line: RolloutLine) => RolloutLine {
+  let next = 0;
+  return ({ timestamp, type, payload, metadata }) => {
+    const { type: kind, ...rest } = payload;
+    const ordinal = historyMode === 'paginated' ? next : undefined;
+    next += 1;
+    return { timestamp, ordinal, type, payload: kind === undefined ? rest : { type: kind, ...rest }, metadata };
+  };
+}
+
+function withoutBase({ history_base: _, forked_from_ordinal_exclusive: __, ...payload }: JsonObject): JsonObject {
+  return payload;
+}
+
+/** What a patch may have changed, and the first session_meta says. */
+function patchedKeys(thread: StoredThread): JsonObject {
+  const keys = {
+    thread_source: thread.threadSource,
+    agent_nickname: thread.agentNickname,
+    agent_role: thread.agentRole,
+    agent_path: thread.agentPath,
+    model_provider: thread.modelProvider,
+    history_mode: thread.historyMode === 'paginated' ? 'paginated' : undefined,
+  };
+  return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined));
+}
+
+function madeMeta(thread: StoredThread): RolloutItem {
+  const meta: SessionMeta = {
+    id: thread.threadId,
+    sessionId: thread.sessionId,
+    timestamp: iso(thread.createdAt),
+    cwd: thread.cwd ?? NO_FOLDER,
+    originator: 'threadkeeper',
+    cliVersion: thread.cliVersion,
+    source: thread.source,
+    threadSource: thread.threadSource,
+    agentNickname: thread.agentNickname,
+    agentRole: thread.agentRole,
+    agentPath: thread.agentPath,
+    modelProvider: thread.modelProvider,
+    memoryMode: thread.memoryMode === 'disabled' ? 'disabled' : undefined,
+    historyMode: thread.historyMode,
+    unknownHistoryMode: undefined,
+    historyBase: undefined,
+    forkedFromId: thread.forkedFromId,
+    parentThreadId: thread.parentThreadId,
+    git: thread.git,
+  };
+  return sessionMetaItem(meta);
+}
+
+const iso = (time: number) => new Date(time).toISOString();
