@@ -44,8 +44,9 @@ export class OurServer {
   /** What the server wrote to stderr. */
   stderr = '';
 
+  /** Without a home, flags or environment name a database. */
   constructor(
-    readonly home: string,
+    private readonly home: string | undefined,
     readonly flags: readonly string[] = [],
     readonly env: Readonly<Record<string, string>> = {},
   ) {}
@@ -53,7 +54,7 @@ export class OurServer {
   async start(): Promise<this> {
     this.#transport = new StdioClientTransport({
       command: process.execPath,
-      args: [MAIN, '--home', this.home, ...this.flags],
+      args: [MAIN, ...(this.home === undefined ? [] : ['--home', this.home]), ...this.flags],
       env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...this.env },
       stderr: 'pipe',
     });
