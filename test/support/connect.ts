@@ -4,19 +4,22 @@ import { expect, onTestFinished } from 'vitest';
 import type { HomeBootstrapOptions } from '../../src/bootstrap-home.js';
 import { createMcpServer } from '../../src/mcp/mcp-server.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
+import type { ThreadManager } from '../../src/threads/thread-manager.js';
 import { open } from './local-store.js';
 import type { ToolError } from './mcp-client.js';
 import type { TestHome } from './test-home.js';
 
-/** A real client on a real server, in one process. */
+/** A real client on a real server over a home, in one process. */
 export async function connect(home: TestHome, options: Partial<HomeBootstrapOptions> = {}) {
   const { manager } = await open(home.root, options);
-  const { server } = createMcpServer({
-    manager,
-    readOnly: options.readOnly ?? false,
-    version: '1.2.3',
-    log: () => {},
-  });
+  return await connectTo(manager, options.readOnly);
+}
+
+export type Connection = Awaited<ReturnType<typeof connectTo>>;
+
+/** A real client on a real server, in one process. */
+export async function connectTo(manager: ThreadManager, readOnly = false) {
+  const { server } = createMcpServer({ manager, readOnly, version: '1.2.3', log: () => {} });
   const client = new Client({ name: 'test', version: '1' });
   const [ours, theirs] = InMemoryTransport.createLinkedPair();
   await Promise.all([server.connect(ours), client.connect(theirs)]);

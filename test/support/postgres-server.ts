@@ -31,6 +31,9 @@ export async function startPostgres(flags: readonly string[] = []): Promise<{
   folder: string;
   stop: () => Promise<void>;
   restart: () => Promise<void>;
+  /** Stops it, and starts it again with what it had. */
+  pause: () => Promise<void>;
+  resume: () => Promise<void>;
 }> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-postgres-'));
   const isRoot = os.userInfo().uid === 0;
@@ -71,6 +74,8 @@ export async function startPostgres(flags: readonly string[] = []): Promise<{
       await server.stop();
       await server.start();
     },
+    pause: () => server.stop(),
+    resume: () => server.start(),
   };
 }
 

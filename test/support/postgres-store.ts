@@ -19,8 +19,12 @@ export function newSchema(): string {
 }
 
 /** Runs a statement beside what is tested. */
-export async function sql(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: inject('postgresUrl') });
+export async function sql(
+  text: string,
+  values: unknown[] = [],
+  url: string = inject('postgresUrl'),
+): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     return (await client.query(text, values)).rows;

@@ -1,0 +1,36 @@
+import { onTestFinished } from 'vitest';
+import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
+import { PostgresAgentGraph } from '../../src/agent-graph/postgres-agent-graph.js';
+import { InMemoryThreadStore } from '../../src/thread-store/memory/in-memory-thread-store.js';
+import type { ThreadStore } from '../../src/thread-store/thread-store.js';
+import { managerOver } from '../../src/threadkeeper.js';
+import { connect, connectTo } from '../support/connect.js';
+import { openDb, openPostgresStore } from '../support/postgres-store.js';
+import { TestHome } from '../support/test-home.js';
+import { toolSuite } from './tool-suite.js';
+
+toolSuite("a home with Codex's state DB", async () => {
+  const home = new TestHome();
+  home.stateDb();
+  return await connect(home);
+});
+
+toolSuite('a home with a state DB of our own', () => connect(new TestHome(), { ownStateDb: 'create' }));
+
+toolSuite('a home without a state DB', () => connect(new TestHome(), { useStateDb: false }));
+
+toolSuite('memory', () => over(new InMemoryThreadStore(), new InMemoryAgentGraph()));
+
+toolSuite('PostgreSQL', () => {
+  const db = openDb();
+  return over(openPostgresStore({ db }), new PostgresAgentGraph(db));
+});
+
+function over(store: ThreadStore, graph: InMemoryAgentGraph | PostgresAgentGraph) {
+  const warn = (message: string) => {
+    throw new Error(`nothing should be warned of: ${message}`);
+  };
+  const manager = managerOver({ store, graph, modelProvider: undefined, warn });
+  onTestFinished(() => manager.close());
+  return connectTo(manager);
+}
