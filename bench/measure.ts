@@ -57,7 +57,8 @@ export async function measure(operation: Operation): Promise<Row> {
   };
 }
 
-function percentiles(samples: readonly number[]): { p50: number; p95: number } {
+/** The middle and the 95th of a hundred. */
+export function percentiles(samples: readonly number[]): { p50: number; p95: number } {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return { p50: at(0.5), p95: at(0.95) };

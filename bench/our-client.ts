@@ -20,8 +20,10 @@ export class OurProcess {
   readonly #pending = new Map<number, (answer: Answer) => void>();
   #lastId = 0;
 
-  constructor(home: string, flags: readonly string[] = []) {
-    this.#child = spawn(process.execPath, [MAIN, '--home', home, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /** Without a home, flags or environment name a database. */
+  constructor(home: string | undefined, flags: readonly string[] = []) {
+    const args = [MAIN, ...(home === undefined ? [] : ['--home', home]), ...flags];
+    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     if (!this.#child.stdout) throw new Error('no stdout');
     readline.createInterface({ input: this.#child.stdout }).on('line', (line) => {
       const { id, ...answer } = JSON.parse(line) as Answer & { id: number };

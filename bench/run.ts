@@ -11,6 +11,7 @@ import { benchAppend, benchResume, liveReport } from './live.js';
 import { measure, type Row, table } from './measure.js';
 import { operations } from './operations.js';
 import { OurProcess } from './our-client.js';
+import { benchPostgres, postgresReport } from './postgres.js';
 import { makeSyntheticHome } from './synthetic/synthetic-home.mjs';
 
 const RESULTS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'results');
@@ -21,15 +22,23 @@ const { values: flags } = parseArgs({
     calls: { type: 'string', default: '100' },
     only: { type: 'string' },
     live: { type: 'boolean' },
+    postgres: { type: 'string' },
     help: { type: 'boolean' },
   },
 });
 
 if (flags.help) {
-  console.log(`Usage: npm run bench -- [--threads 1000,10000] [--calls 100] [--only REGEXP] [--live]
+  console.log(`Usage: npm run bench -- [--threads 1000,10000] [--calls 100] [--only REGEXP] [--live] [--postgres 1000000]
 Generates a home of so many threads, lets Codex ${CODEX_VERSION} index it, then times each operation on Codex's app-server
 and on threadkeeper in turns, and checks the answers; then appends and the loading of a large thread (--live: these alone).
+--postgres times the tools on a PostgreSQL with so many threads, and nothing else.
 Writes a table, JSON and an SVG chart to bench/results/.`);
+} else if (flags.postgres) {
+  const result = await benchPostgres(Number(flags.postgres), Number(flags.calls), note);
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(path.join(RESULTS, 'bench-postgres.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync(path.join(RESULTS, 'bench-postgres.md'), postgresReport(result));
+  console.log(`\n${postgresReport(result)}`);
 } else {
   const reports: string[] = [];
   if (!flags.live) for (const count of flags.threads.split(',').map(Number)) reports.push(await benchHome(count));

@@ -59,3 +59,8 @@ function threadSpawn(spawn: JsonObject | undefined): ThreadSpawn | undefined {
     agentRole: asString(spawn['agent_role']),
   };
 }
+
+/** The source as a session_meta holds it. */
+export function sourceJson({ stored }: SessionSource): unknown {
+  return stored.startsWith('{') ? parseJson(stored) : stored;
+}

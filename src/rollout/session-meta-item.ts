@@ -1,6 +1,6 @@
-import { parseJson } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { GitInfo, SessionMeta } from '../protocol/session-meta.js';
+import { sourceJson } from '../protocol/session-source.js';
 
 /** What a slim session_meta line changes: an absent key keeps what earlier lines said. */
 export interface SlimMetaChange {
@@ -43,13 +43,12 @@ export function slimMetaItem(meta: SessionMeta, { git, memoryMode }: SlimMetaCha
 
 /** The keys without which Codex does not read the line, and those whose absence would mean something else. */
 function required(meta: SessionMeta): Record<string, unknown> {
-  const { stored } = meta.source;
   return {
     timestamp: meta.timestamp,
     cwd: meta.cwd,
     originator: meta.originator ?? '',
     cli_version: meta.cliVersion ?? '',
-    source: stored.startsWith('{') ? parseJson(stored) : stored,
+    source: sourceJson(meta.source),
     model_provider: meta.modelProvider,
     history_mode: meta.historyMode,
   };

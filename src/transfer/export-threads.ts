@@ -96,7 +96,7 @@ class ThreadExport {
   /** The name first, then the file: when the file is there nothing is missing. False when the thread cannot be read. */
   async #write(): Promise<boolean> {
     const { threadId, name, createdAt, updatedAt, isArchived } = this.thread;
-    const { home, names } = this.target.library;
+    const { home, names, catalog } = this.target.library;
     const active = newRolloutFile(home, threadId, new Date(createdAt));
     const file = isArchived ? archivedPath(home, active) : active.path;
     try {
@@ -110,6 +110,7 @@ class ThreadExport {
       } finally {
         draft.close();
       }
+      catalog.made({ ...active, path: file, isArchived });
       return true;
     } catch (error) {
       throw writeFailure('writing to the home', error);
@@ -141,7 +142,6 @@ class ThreadExport {
   /** What the rollout does not tell, Codex keeps in its DB. Without it the thread is there all the same. */
   async #writeRow(): Promise<void> {
     try {
-      this.target.library.catalog.refresh();
       await this.target.store.updateThreadMetadata(this.thread.threadId, patchOf(this.thread));
       if (this.edge) await this.target.graph.upsertSpawnEdge(this.edge);
     } catch (error) {

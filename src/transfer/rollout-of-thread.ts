@@ -3,6 +3,7 @@ import type { JsonObject } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
+import { sourceJson } from '../protocol/session-source.js';
 import { sessionMetaItem, slimMetaItem } from '../rollout/session-meta-item.js';
 import type { StoredThread } from '../thread-store/thread-store.js';
 
@@ -84,6 +85,8 @@ function withoutBase({ history_base: _, forked_from_ordinal_exclusive: __, ...pa
 /** What a patch may have changed, and the first session_meta says. */
 function patchedKeys(thread: StoredThread): JsonObject {
   const keys = {
+    // Not changed, but its keys are in the order that rows have, too.
+    source: sourceJson(thread.source),
     thread_source: thread.threadSource,
     agent_nickname: thread.agentNickname,
     agent_role: thread.agentRole,
