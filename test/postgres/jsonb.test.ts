@@ -1,0 +1,25 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { fromJsonb, toJsonb, toText } from '../../src/postgres/jsonb.js';
+import { openDb } from '../support/postgres-store.js';
+
+it('any value comes back from jsonb as it went in, but for what is no character', async () => {
+  const db = openDb();
+  const texts = fc.string({
+    unit: fc.oneof(fc.constantFrom('\0', '\uFDD0', '0', '1', '\\', '\u{1F389}'), fc.string()),
+  });
+  const values = fc.dictionary(texts, fc.oneof(texts, fc.integer(), fc.boolean(), fc.constant(null), fc.array(texts)));
+  await fc.assert(
+    fc.asyncProperty(values, async (value) => {
+      const [row] = await db.query('SELECT $1::jsonb AS value', [toJsonb(value)]);
+      const { __proto__: _, ...wanted } = value;
+      expect(row?.['value']).toEqual(JSON.parse(JSON.stringify(wanted)));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+it('half a character becomes the sign for what cannot be shown', () => {
+  expect(fromJsonb(toJsonb({ text: 'a\ud800b' }))).toEqual({ text: 'a\uFFFDb' });
+  expect(toText('a\0b')).toBe('a\uFFFDb');
+});
