@@ -37,6 +37,8 @@ export class RolloutCatalog {
   /** Rollouts that are there more than once. */
   readonly #doubled = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
+  /** Files that were made here since the last look. */
+  #made: RolloutFile[] = [];
   #refreshedAt = 0;
   #unreadable: string[] = [];
   /** Changes whenever a file comes, goes or moves. */
@@ -67,6 +69,7 @@ export class RolloutCatalog {
   /** A file was made by this process: known at once, without a look at the folders. */
   made(file: RolloutFile): void {
     this.#add(file);
+    this.#made.push(file);
   }
 
   /** A file was moved by this process: known at once, without a look at the folders. */
@@ -181,6 +184,11 @@ export class RolloutCatalog {
     }
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
     this.#folders = folders;
+    // One that was made here and is gone again was never seen in a folder.
+    for (const file of this.#made.splice(0)) {
+      const isSeen = folders.get(path.dirname(file.path))?.files.some((seen) => seen.path === file.path) ?? false;
+      if (!isSeen) this.#remove(file);
+    }
   }
 
   #add(file: RolloutFile): void {

@@ -1,7 +1,18 @@
-import { closeSync, fstatSync, fsync, fsyncSync, mkdirSync, openSync, rmSync, type Stats, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  type Stats,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { conflict, invalidRequest, unsupported } from '../protocol/errors.js';
+import { conflict, invalidRequest, ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import { asIndex, asNumber, asObject, type JsonObject, parseJson, strictJson } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
@@ -16,6 +27,8 @@ export interface RecorderOptions {
   readonly file: string;
   readonly mode: HistoryMode;
   readonly durability?: Durability | undefined;
+  /** Throws when the file may not be made any more: its home may have changed since the thread was started. */
+  readonly mayCreate?: (() => void) | undefined;
 }
 
 interface QueuedItem {
@@ -44,6 +57,7 @@ export class RolloutRecorder {
   readonly #file: string;
   readonly #mode: HistoryMode;
   readonly #durability: Durability;
+  readonly #mayCreate: () => void;
   readonly #queue: QueuedItem[] = [];
   /** What a thread without a file begins with, once it gets one. */
   #preamble: readonly RolloutItem[] = [];
@@ -57,10 +71,11 @@ export class RolloutRecorder {
   #isUnsynced = false;
   #isMadeHere = false;
 
-  private constructor({ file, mode, durability = 'flush' }: RecorderOptions) {
+  private constructor({ file, mode, durability = 'flush', mayCreate = () => {} }: RecorderOptions) {
     this.#file = file;
     this.#mode = mode;
     this.#durability = durability;
+    this.#mayCreate = mayCreate;
   }
 
   /**
@@ -130,7 +145,9 @@ export class RolloutRecorder {
     if (this.#queue.length === 0) return;
     try {
       this.#drain();
-    } catch {
+    } catch (error) {
+      // Another try finds no other file.
+      if (error instanceof ThreadkeeperError) throw error;
       this.#reopen();
       this.#drain();
     }
@@ -159,7 +176,7 @@ export class RolloutRecorder {
   discard(): void {
     this.#queue.length = 0;
     this.#inHand = undefined;
-    const isVoid = this.#isMadeHere && this.#fd !== undefined && fstatOr(this.#fd)?.size === 0;
+    const isVoid = this.#isMadeHere && this.#size === 0 && this.#fd !== undefined && fstatOr(this.#fd)?.size === 0;
     this.#closeFile();
     if (isVoid) rmSync(this.#file, { force: true });
   }
@@ -213,6 +230,7 @@ export class RolloutRecorder {
   }
 
   #create(): number {
+    this.#mayCreate();
     mkdirSync(path.dirname(this.#file), { recursive: true });
     this.#fd = openNew(this.#file);
     this.#isMadeHere = true;
@@ -226,8 +244,12 @@ export class RolloutRecorder {
    * lines of a program that takes no lock are gone around, never over.
    */
   #lookForOthers(fd: number): void {
-    const { ino, nlink, size } = fstatSync(fd);
-    if (ino !== this.#inode || nlink === 0) throw isReplaced();
+    const { ino, size } = fstatSync(fd);
+    // A number that was closed elsewhere: a fresh one helps.
+    if (ino !== this.#inode) throw new Error('the descriptor is of another file');
+    // What is open may lie elsewhere by now, and another file in its place.
+    const inPlace = lstatSync(this.#file, { throwIfNoEntry: false });
+    if (inPlace?.ino !== ino || size < this.#size) throw isReplaced();
     if (size === this.#size) return;
     const line = this.#inHand;
     if (line && isBeginningAt(fd, line, size)) {
@@ -259,8 +281,8 @@ export class RolloutRecorder {
 
 const isReplaced = () =>
   conflict(
-    'the rollout of this thread was removed or replaced while it was open',
-    'What was sent now is not written. Read the thread, then call again: it is opened anew if it is still there.',
+    'the rollout of this thread was removed, moved, cut or replaced while it was open',
+    'What was sent now, or waited, is not written. Read the thread, then call again: it is opened anew if it is still there.',
   );
 
 /** Undefined for a descriptor that is closed. */

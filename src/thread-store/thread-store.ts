@@ -44,7 +44,7 @@ export interface ThreadStore extends LiveThreadStore {
    */
   archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
-  /** Brings this one thread back. Returns false, and does nothing, when it is active. Throws as archiveThread. */
+  /** Brings this one thread back. Returns false, and does nothing, when it is active, as a live one is. Throws as archiveThread. */
   unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
   /**

@@ -1,4 +1,13 @@
-import { readdirSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { connect } from '../support/connect.js';
@@ -234,5 +243,51 @@ describe('a read-only server', () => {
     for (const tool of ['start_thread', 'append_to_thread', 'fork_thread', 'close_thread']) {
       expect(await server.failure(tool, {})).toMatchObject({ code: 'read_only' });
     }
+  });
+});
+
+describe('a loaded thread whose rollout was changed behind its back', () => {
+  it.each([
+    ['removed', (file: string) => rmSync(file)],
+    [
+      'moved, and another put in its place',
+      (file: string) => {
+        renameSync(file, `${file}.away`);
+        copyFileSync(`${file}.away`, file);
+      },
+    ],
+    ['cut', (file: string) => truncateSync(file)],
+  ])('(%s) takes nothing, says so, and is let go', async (_, change) => {
+    const home = new TestHome();
+    const server = await connect(home);
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/app', message: 'Hello' });
+    const { threadId } = thread;
+    const name = readdirSync(home.root, { recursive: true }).find((entry) =>
+      String(entry).endsWith(`${threadId}.jsonl`),
+    );
+    const file = path.join(home.root, String(name));
+    change(file);
+    const size = statSync(file, { throwIfNoEntry: false })?.size;
+    const error = await server.failure('append_to_thread', { threadId, items: [agent('lost?')] });
+    expect(error).toMatchObject({ code: 'conflict', hint: expect.stringContaining('not written') });
+    expect(statSync(file, { throwIfNoEntry: false })?.size).toBe(size);
+    expect(await server.call('close_thread', { threadId })).toEqual({ threadId, closed: false });
+  });
+
+  it('before it had one: a home that is gone is not made again, a link out of it not followed', async () => {
+    const home = new TestHome();
+    const server = await connect(home);
+    const outside = new TestHome().root;
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/app' });
+    const before = readdirSync(outside, { recursive: true });
+    symlinkSync(outside, path.join(home.root, 'sessions', String(new Date().getFullYear())));
+    const items = [agent('x')];
+    expect(await server.failure('append_to_thread', { threadId: thread.threadId, items })).toMatchObject({
+      code: 'unsupported',
+    });
+    expect(readdirSync(outside, { recursive: true })).toEqual(before);
+    rmSync(home.root, { recursive: true });
+    await server.failure('append_to_thread', { threadId: thread.threadId, items });
+    expect(existsSync(path.join(home.root, 'sessions'))).toBe(false);
   });
 });

@@ -86,11 +86,10 @@ describe('appending', () => {
     const { id, file } = home.rollout({ turns: [['q', 'a']] });
     const store = await openStore(home.root);
     const live = await LiveThread.resume(store, id);
+    await live.append([says('one')]);
     const away = `${path.dirname(file)}-away`;
     renameSync(path.dirname(file), away);
     mkdirSync(path.dirname(file));
-    // The descriptor is open: the file is written wherever it is.
-    await live.append([says('one')]);
     for (const fd of descriptorsOf(path.join(away, path.basename(file)))) closeSync(fd);
     const error = await errorOf(live.append([says('two')]));
     expect(error).toMatchObject({ code: 'internal', hint: expect.stringContaining('do not send them again') });

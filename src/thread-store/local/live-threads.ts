@@ -226,7 +226,14 @@ export class LiveThreads {
   }
 
   #recorderOptions({ path: file }: RolloutFile, { historyMode: mode }: SessionMeta) {
-    return { file, mode, durability: this.#durability };
+    return { file, mode, durability: this.#durability, mayCreate: () => this.#assertMakeable(file) };
+  }
+
+  /** A home that was removed is not made again, nor a link followed that was put into it meanwhile. */
+  #assertMakeable(file: string): void {
+    const { home } = this.#local;
+    if (!home.exists) throw conflict(`the home ${home.root} is gone`, 'Nothing was written; the thread is closed.');
+    home.assertInside(file);
   }
 
   #notLive(threadId: ThreadId): never {

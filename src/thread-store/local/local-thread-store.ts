@@ -205,6 +205,7 @@ export class LocalThreadStore implements ThreadStore {
 
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     if (this.#live.get(threadId) && !options?.dryRun) {
+      if (!isArchived) return false;
       throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     }
     const thread = await this.#resolver.resolve(threadId);

@@ -207,6 +207,7 @@ export class InMemoryThreadStore implements ThreadStore {
   #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): boolean {
     const entry = this.#entry(threadId);
     if (entry.isLive && !options?.dryRun) {
+      if (!isArchived) return false;
       throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     }
     if (entry.thread.isArchived === isArchived) return false;
