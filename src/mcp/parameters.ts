@@ -11,7 +11,7 @@ export const includeDescendantsParameter = z.boolean().default(true).describe('A
 
 export const dryRunParameter = z.boolean().default(false).describe('Only tell what would happen.');
 
-/** What somebody said. A request has at most 4 MiB. */
+/** What somebody said. */
 export const messageParameter = z
   .string()
   .overwrite((text) => text.toWellFormed())

@@ -10,10 +10,10 @@ const GRACE_MS = 600;
 export async function serveStdio(options: McpServerOptions): Promise<void> {
   const { server, idle } = createMcpServer(options);
   const input = process.stdin.pipe(
-    new BoundedLines((bytes) => {
+    new BoundedLines(({ bytes, limit, id }) => {
       options.log(`a request of ${bytes} bytes was dropped`);
-      const error = { code: -32600, message: `the request is too long (${bytes} bytes)` };
-      process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id: null, error })}\n`);
+      const message = `the request is too long (${bytes} bytes, at most ${limit}): send less at once`;
+      process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32600, message } })}\n`);
     }),
   );
   const end = new Promise<void>((resolve) => {
