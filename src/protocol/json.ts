@@ -63,3 +63,9 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** True for lists and objects within each other more than so many deep. */
+export function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((part) => isDeeperThan(part, depth - 1));
+}

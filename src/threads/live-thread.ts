@@ -175,7 +175,7 @@ export class LiveThread {
     } catch (error) {
       if (!(error instanceof ThreadkeeperError)) throw error;
       const what = 'The history is written; the metadata that follow from it are not yet';
-      return { warnings: [`${what} (${error.message}). They follow with the next call on this thread.`] };
+      return { warnings: [`${what} (${error.message}). They follow when the thread is next written to.`] };
     }
   }
 

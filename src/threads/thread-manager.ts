@@ -1,6 +1,8 @@
 import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
+import { unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import { KeyedQueue } from '../thread-store/keyed-queue.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,
@@ -46,6 +48,8 @@ export interface ThreadManagerParts extends ThreadStarterParts {
 
 /** The time that each loaded thread has to be written when the program ends, milliseconds. */
 const SHUTDOWN_MS = 250;
+/** Of threads that a list does not show. */
+const MOST_NAMED = 10;
 
 /** The one entry to threads for everything above: it knows the store and the graph, and neither knows the other. */
 export class ThreadManager {
@@ -54,6 +58,8 @@ export class ThreadManager {
   readonly #starter: ThreadStarter;
   readonly #loaded: LoadedThreads;
   readonly #events: ThreadEvents;
+  /** Appends and closes of one thread are taken in the order in which they were asked for. */
+  readonly #arrivals = new KeyedQueue<ThreadId>();
 
   constructor(parts: ThreadManagerParts) {
     this.#store = parts.store;
@@ -107,20 +113,22 @@ export class ThreadManager {
     items: readonly ConversationItem[],
     options?: SubmitOptions,
   ): Promise<Submission> {
-    for (;;) {
-      const thread = await this.resumeThread(threadId);
-      try {
-        return await thread.submit(items, options);
-      } catch (error) {
-        // Closed for want of use at this very moment: nothing was taken.
-        if (!thread.isClosed) throw error;
+    return await this.#arrivals.run(threadId, async () => {
+      for (;;) {
+        const thread = await this.resumeThread(threadId);
+        try {
+          return await thread.submit(items, options);
+        } catch (error) {
+          // Closed for want of use at this very moment: nothing was taken.
+          if (!thread.isClosed) throw error;
+        }
       }
-    }
+    });
   }
 
   /** Flushes and unlocks a thread; an open turn ends. `wasLoaded` is false, and nothing done, when it is not loaded. */
   async closeThread(threadId: ThreadId): Promise<Warned & { readonly wasLoaded: boolean }> {
-    return await this.#loaded.close(threadId, 'asked');
+    return await this.#arrivals.run(threadId, () => this.#loaded.close(threadId, 'asked'));
   }
 
   /** The thread, if it is loaded. */
@@ -160,7 +168,9 @@ export class ThreadManager {
     const page = await this.#store.listThreads({ ...params, filter: { ...params.filter, within } });
     const unlisted = this.#loaded.unlisted();
     if (unlisted.length === 0) return page;
-    const warning = `Loaded here and not listed, as nothing is stored of them: ${unlisted.join(', ')}.`;
+    const rest = unlisted.length - MOST_NAMED;
+    const ids = `${unlisted.slice(0, MOST_NAMED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+    const warning = `Loaded here and not listed, as nothing is stored of them: ${ids}.`;
     return { ...page, warnings: [...page.warnings, warning] };
   }
 
@@ -194,7 +204,14 @@ export class ThreadManager {
    * are shut down before anything moves.
    */
   async archiveThread(threadId: ThreadId, options: TreeMoveOptions): Promise<TreeMove> {
-    if (this.#loaded.get(threadId)?.isEphemeral) throw isEphemeral(threadId, 'it cannot be archived');
+    const loaded = this.#loaded.get(threadId);
+    if (loaded?.isEphemeral) throw isEphemeral(threadId, 'it cannot be archived');
+    if (loaded?.isListed === false) {
+      throw unsupported(
+        `thread ${threadId} has nothing in it that could be archived`,
+        'Append to it first, or close it with close_thread: then it is gone.',
+      );
+    }
     const deepestFirst = (await this.#descendants(threadId, options)).reverse();
     const order = [threadId, ...deepestFirst] as const;
     const held = options.dryRun ? new Map<ThreadId, unknown>() : await this.#closeMembers(order);

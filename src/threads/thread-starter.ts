@@ -72,9 +72,7 @@ export class ThreadStarter {
       const thread = await CodexThread.over(live, store, isEphemeral);
       const warnings: string[] = [];
       if (parent) warnings.push(...(await this.#spawned(thread, parent.threadId)));
-      if (message !== undefined) {
-        warnings.push(...(await thread.submit([{ type: 'userMessage', text: message }])).warnings);
-      }
+      if (message !== undefined) warnings.push(...(await firstMessage(thread, message)));
       if (name !== undefined) warnings.push(...(await nameOrWarn(thread, name)));
       return { thread, warnings };
     });
@@ -150,6 +148,20 @@ function spawnOf(
     agentNickname,
     agentRole,
   };
+}
+
+/** Nothing waits when this fails: the thread is let go, and what was written of it is no thread that anybody wants. */
+async function firstMessage(thread: CodexThread, text: string): Promise<readonly string[]> {
+  try {
+    return (await thread.submit([{ type: 'userMessage', text }])).warnings;
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    const hint =
+      'The message is not kept: start again when there is room. If a list shows a thread without a message, archive it.';
+    throw new ThreadkeeperError(error.code, 'the thread could not be started: its message cannot be written', hint, {
+      cause: error,
+    });
+  }
 }
 
 /** The thread is there, named or not: a name that cannot be set is no reason to answer that it is not. */

@@ -199,6 +199,49 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
       }
     });
 
+    it('take an append and the close after it in that order, though they come at once', async () => {
+      const server = await connected();
+      const threadId = await started(server, { message: 'Hello' });
+      const append = server.call('append_to_thread', { threadId, items: [agent('the end')] });
+      const [, closed] = await Promise.all([append, server.call('close_thread', { threadId })]);
+      expect(closed).toEqual({ threadId, closed: true });
+      const { thread, turns } = await server.call<ThreadReading>('read_thread', { threadId });
+      expect(thread).not.toHaveProperty('status');
+      expect(turns).toMatchObject([{ status: 'completed', items: [{ text: 'Hello' }, { text: 'the end' }] }]);
+    });
+
+    it('do nothing where there is nothing to bring back or to archive', async () => {
+      const server = await connected();
+      const loaded = await started(server, { message: 'Hello' });
+      const back = await server.call<TreeResult>('unarchive_thread', { threadId: loaded });
+      expect(back).toMatchObject({ unarchived: [], skipped: [{ threadId: loaded }], failed: [] });
+      const empty = await started(server, {});
+      expect(await server.failure('archive_thread', { threadId: empty })).toMatchObject({ code: 'unsupported' });
+      // It is as it was.
+      await server.call('append_to_thread', { threadId: empty, items: [user('x')] });
+    });
+
+    it('name only some of many threads that no list shows', async () => {
+      const server = await connected();
+      for (let index = 0; index < 30; index += 1) await started(server, { ephemeral: true });
+      const { warnings } = await server.call<ThreadList>('list_threads', {});
+      expect(warnings?.join()).toContain('and 20 more');
+    });
+
+    it('refuse what no program could read', async () => {
+      const server = await connected();
+      const threadId = await started(server, { message: 'Hello' });
+      let deep: unknown = 'x';
+      for (let depth = 0; depth < 4000; depth += 1) deep = { deep };
+      const items = [user('second'), { ...call, arguments: { deep } }];
+      const error = await server.failure('append_to_thread', { threadId, items });
+      expect(error).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('nested') });
+      expect((await server.call<ThreadReading>('read_thread', { threadId })).turns).toHaveLength(1);
+      const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/\ud800', message: 'Hi' });
+      expect(thread.cwd).toBe('/work/\ufffd');
+      await server.call('set_thread_name', { threadId: thread.threadId, name: 'x' });
+    });
+
     it('take calls that come all at once', async () => {
       const server = await connected();
       const threadId = await started(server, { message: 'Hello' });

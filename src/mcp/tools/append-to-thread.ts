@@ -1,15 +1,22 @@
 import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
+import { isDeeperThan } from '../../protocol/json.js';
 import type { ConversationItem } from '../../transcript/turn-writer.js';
 import { messageParameter, shortText, threadIdArgument, threadIdParameter } from '../parameters.js';
 import { present } from '../thread-view.js';
 import { defineTool } from '../tool.js';
 
+/** What is nested deeper not every program can read. */
+const DEEPEST = 100;
+
 const item = z.strictObject({
   type: z.enum(['userMessage', 'agentMessage', 'toolCall']),
   text: messageParameter.optional().describe('Of a message.'),
   tool: shortText.optional().describe('Of a toolCall, with arguments, output, status.'),
-  arguments: z.record(z.string(), z.unknown()).optional(),
+  arguments: z
+    .record(z.string(), z.unknown())
+    .refine((args) => !isDeeperThan(args, DEEPEST), `must not be nested more than ${DEEPEST} deep`)
+    .optional(),
   output: z
     .string()
     .overwrite((text) => text.toWellFormed())

@@ -17,8 +17,10 @@ export const startThread = defineTool({
   input: z.strictObject({
     cwd: z
       .string()
+      .overwrite((text) => text.toWellFormed())
       .min(1)
       .max(4000)
+      .refine((text) => !text.includes('\0'), 'must be the path of a folder')
       .refine(isAbsolute, 'must be an absolute path')
       .describe('Absolute folder of the work.'),
     name: nameParameter.unwrap().optional().describe('1–200 characters.'),
