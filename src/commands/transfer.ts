@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { bootstrapDatabase, type DatabaseThreadkeeper } from '../bootstrap-database.js';
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../bootstrap-home.js';
 import type { TransferOptions } from '../cli.js';
-import { internalError, writeFailure } from '../protocol/errors.js';
+import { internalError, invalidRequest, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
+import { countThreads } from '../transfer/all-threads.js';
 import { exportThreads } from '../transfer/export-threads.js';
 import { type ImportTarget, importThreads } from '../transfer/import-threads.js';
 import type { ThreadProblem, TransferReport } from '../transfer/transfer-report.js';
@@ -40,13 +41,6 @@ const EMPTY: ImportTarget['importer'] = {
 /** Writes all threads of a database into a home, which is made if need be. */
 export async function exportCommand(command: TransferCommand): Promise<Transferred> {
   const { home: folder } = command.home;
-  if (!command.dryRun) {
-    try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw writeFailure('making the home', error);
-    }
-  }
   const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
   return await transfer(command, home, async (local, database) => {
     const hasRows = local.slot.current !== undefined;
@@ -72,6 +66,11 @@ async function transfer(
   const isRead = dryRun || !home.readOnly;
   const database = bootstrapDatabase({ ...options, readOnly: isRead }, warn);
   try {
+    // Nothing is made before it is known that there is something to write.
+    if (isRead && !home.readOnly) {
+      await countThreads(database.store);
+      makeFolder(home.home);
+    }
     const local = await bootstrapHome(home, warn);
     try {
       return await action(local, database);
@@ -80,6 +79,19 @@ async function transfer(
     }
   } finally {
     await database.close();
+  }
+}
+
+/** The folder, in one that is there. */
+function makeFolder(folder: string): void {
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) return;
+  const hint = 'Give a folder, or the name for a new one in a folder that exists.';
+  if (stat) throw invalidRequest(`${folder} is no folder`, hint);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    throw new ThreadkeeperError('invalid_request', `${folder} cannot be made (${systemErrorCode(error)})`, hint);
   }
 }
 

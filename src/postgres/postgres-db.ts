@@ -47,10 +47,10 @@ export class PostgresDb {
   readonly description: string;
 
   constructor({ url, schema, warn, poolSize = POOL_SIZE, statementTimeoutMs = STATEMENT_MS }: PostgresOptions) {
-    if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
+    if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || /^(pg_|information_schema$)/.test(schema)) {
       throw invalidRequest(
-        `"${schema.slice(0, 100)}" is no name for a schema`,
-        'Use lower-case letters, digits and _.',
+        `"${schema.slice(0, 100)}" is no name for a schema of threads`,
+        'Use at most 63 lower-case letters, digits and _, and no name of the database itself (pg_…).',
       );
     }
     this.#schema = schema;

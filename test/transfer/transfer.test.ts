@@ -116,13 +116,15 @@ describe('an import', () => {
     let deep: unknown = 'x';
     for (let depth = 0; depth < 2000; depth += 1) deep = [deep];
     const nested = home.rollout({ lines: [event({ type: 'user_message', message: 'q', deep })] });
+    const noted = home.rollout({ lines: [{ ...event({ type: 'user_message', message: 'q' }), metadata: { deep } }] });
     const report = await imported(home, database());
-    expect(report).toMatchObject({ added: 3, failed: [] });
+    expect(report).toMatchObject({ added: 4, failed: [] });
     expect(new Map(report.notes.map(({ threadId, problem }) => [threadId, problem]))).toEqual(
       new Map([
         [torn.id, '2 lines cannot be read'],
         [cut.id, expect.stringContaining('missing')],
         [nested.id, expect.stringContaining('left out')],
+        [noted.id, expect.stringContaining('left out')],
       ]),
     );
   });

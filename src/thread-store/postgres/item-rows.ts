@@ -4,7 +4,7 @@ import type { Database } from '../../postgres/ready-db.js';
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import { asNumber, asObject, asString } from '../../protocol/json.js';
+import { asNumber, asObject, asString, isDeeperThan } from '../../protocol/json.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 
 /** An item as it goes into the table. `json` is one object of the list that `ITEMS_OF_JSON` reads. */
@@ -27,9 +27,10 @@ const DEEPEST = 1000;
 
 /** Throws `resource_exhausted` for an item that the table cannot hold. */
 export function itemRow({ timestamp, type, payload, metadata }: RolloutLine, ordinal: number): ItemRow {
-  if (isDeeperThan(payload, DEEPEST)) throw tooLarge('is nested too deeply');
+  if (isDeeperThan(payload, DEEPEST) || isDeeperThan(metadata, DEEPEST)) throw tooLarge('is nested too deeply');
   const payloadJson = toJsonb(payload);
-  if (payloadJson.length > LONGEST) throw tooLarge('has more than 128 MiB');
+  const metadataJson = metadata ? `,"metadata":${toJsonb(metadata)}` : '';
+  if (payloadJson.length + metadataJson.length > LONGEST) throw tooLarge('has more than 128 MiB');
   const bytes = Buffer.byteLength(payloadJson);
   const event = type === 'event_msg' ? asString(payload['type']) : undefined;
   const facts = JSON.stringify({
@@ -39,7 +40,6 @@ export function itemRow({ timestamp, type, payload, metadata }: RolloutLine, ord
     event: event && toText(event),
     bytes,
   });
-  const metadataJson = metadata ? `,"metadata":${toJsonb(metadata)}` : '';
   return { ordinal, json: `${facts.slice(0, -1)},"payload":${payloadJson}${metadataJson}}` };
 }
 
@@ -107,11 +107,6 @@ export function lineOf(row: SqlRow, mode: HistoryMode): RolloutLine {
     payload: asObject(row['payload']) ?? {},
     metadata: asObject(row['metadata']),
   };
-}
-
-function isDeeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return depth === 0 || Object.values(value).some((part) => isDeeperThan(part, depth - 1));
 }
 
 const tooLarge = (what: string) =>

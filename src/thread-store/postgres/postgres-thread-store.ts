@@ -158,6 +158,7 @@ export class PostgresThreadStore implements ThreadStore {
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     const dryRun = options?.dryRun === true;
     const mine = this.#live.leaseOf(threadId);
+    if (mine && !isArchived) return false;
     if (mine && !dryRun) throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     if (this.#live.unwritten(threadId)) return isArchived;
     const now = Date.now();
