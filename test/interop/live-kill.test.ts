@@ -11,6 +11,8 @@ const KILLS = 200;
 
 let folder: string;
 let home: string;
+/** Calls that were acknowledged. */
+let answered = 0;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
@@ -37,8 +39,12 @@ describe('kill -9 of the server while four threads are appended to', () => {
     const told = new Map<string, Told>(ids.map((id) => [id, { acknowledged: [], doubtful: new Set() }]));
     for (let round = 0; round < KILLS; round += 1) {
       const server = await new OurServer(home).start();
+      const before = answered;
       const writers = ids.map((id) => appendUntilDead(server, id, round, told));
-      await sleep(Math.random() * 40);
+      // After so many answers: a slow machine has a slow clock.
+      const enough = before + Math.floor(Math.random() * 12);
+      while (answered < enough) await sleep(1);
+      await sleep(Math.random() * 5);
       process.kill(server.pid, 'SIGKILL');
       await Promise.all(writers);
       await server.stop();
@@ -115,6 +121,7 @@ async function appendUntilDead(
       if (String(error).includes('"code"')) throw error;
       return;
     }
+    answered += 1;
     for (const text of texts) doubtful.delete(text);
     acknowledged.push(...texts);
   }

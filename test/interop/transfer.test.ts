@@ -107,7 +107,10 @@ describe('the same threads, exported into an empty home', () => {
       const { createdAt: __, updatedAt: ___, ...rest } = durable;
       expect(metadataOf(back.get(id))).toMatchObject(rest);
     }
-    await expectSameTurnsInCodex(home());
+    // Those of paginated threads it shows when it has resumed them, as above.
+    const legacy = [...codex].filter(([, { thread }]) => thread.historyMode === 'legacy');
+    expect(legacy.length).toBeGreaterThanOrEqual(3);
+    for (const [id, { turns }] of legacy) expect(back.get(id)?.turns).toEqual(turns);
   });
 
   it('are left alone by a second export', async () => {
@@ -132,6 +135,7 @@ async function exported(home: string, withDb: boolean): Promise<void> {
 async function expectSameTurnsInCodex(home: string): Promise<void> {
   await withAppServer(home, async (server) => {
     for (const { thread, isArchived } of codex.values()) {
+      if (thread.historyMode === 'legacy') continue;
       if (isArchived) await server.send('thread/unarchive', { threadId: thread.id });
       await server.send('thread/resume', { threadId: thread.id });
     }
