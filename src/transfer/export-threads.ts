@@ -1,7 +1,5 @@
-import pMap from 'p-map';
 import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import { ThreadkeeperError, writeFailure } from '../protocol/errors.js';
-import type { ThreadId } from '../protocol/ids.js';
 import { strictJson } from '../protocol/json.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { newRolloutFile } from '../rollout/new-rollout.js';
@@ -9,16 +7,9 @@ import { RolloutDraft } from '../rollout/rollout-draft.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import { archivedPath } from '../rollout/rollout-move.js';
 import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
-import { allThreads, countThreads } from './all-threads.js';
 import { NO_FOLDER, rolloutOfThread } from './rollout-of-thread.js';
-import { spawnEdges } from './spawn-edges.js';
-import { emptyReport, type TransferOptions, type TransferReport } from './transfer-report.js';
-
-/** Where threads come from: any store. */
-export interface ExportSource {
-  readonly store: ThreadStore;
-  readonly graph: AgentGraphStore;
-}
+import type { TransferOptions, TransferReport } from './transfer-report.js';
+import { type TransferSource, transferThreads } from './transfer-threads.js';
 
 /** Where they go: a home. */
 export interface ExportTarget {
@@ -29,8 +20,6 @@ export interface ExportTarget {
   readonly hasRows: boolean;
 }
 
-const AT_ONCE = 4;
-
 /**
  * Writes all threads of a store into a home, each as one rollout that holds it whole, with its name, where it belongs.
  * A rollout has its name when it is whole, so that it can be stopped and run again at any time; a thread that the home
@@ -38,41 +27,22 @@ const AT_ONCE = 4;
  * cannot be written, it throws.
  */
 export async function exportThreads(
-  source: ExportSource,
+  source: TransferSource,
   target: ExportTarget,
-  { dryRun, onProgress }: TransferOptions,
+  options: TransferOptions,
 ): Promise<TransferReport> {
-  const report = emptyReport();
-  const { total, warnings } = await countThreads(source.store);
-  report.total = total;
-  report.warnings.push(...warnings);
   if (target.library.home.exists) target.library.catalog.refresh();
-  const edges = await spawnEdges(source.graph, await idsOf(source.store));
-  let done = 0;
-  onProgress(done, total);
-  await pMap(
-    allThreads(source.store),
-    async (thread) => {
-      await new ThreadExport(source, target, report, thread, edges.get(thread.threadId)).run(dryRun);
-      done += 1;
-      onProgress(done, Math.max(done, total));
-    },
-    { concurrency: AT_ONCE },
-  );
+  const { report } = await transferThreads(source, options, async (thread, edge, into) => {
+    await new ThreadExport(source, target, into, thread, edge).run(options.dryRun);
+  });
   return report;
-}
-
-async function idsOf(store: ThreadStore): Promise<ThreadId[]> {
-  const ids: ThreadId[] = [];
-  for await (const { threadId } of allThreads(store)) ids.push(threadId);
-  return ids;
 }
 
 class ThreadExport {
   readonly #noted = new Set<string>();
 
   constructor(
-    private readonly source: ExportSource,
+    private readonly source: TransferSource,
     private readonly target: ExportTarget,
     private readonly report: TransferReport,
     private readonly thread: StoredThread,

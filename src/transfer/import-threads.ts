@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
-import pMap from 'p-map';
 import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { ImportedThread, ImportOutcome, ImportState } from '../thread-store/postgres/postgres-import.js';
 import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
-import { allThreads, countThreads } from './all-threads.js';
-import { spawnEdges } from './spawn-edges.js';
-import { emptyReport, type TransferOptions, type TransferReport } from './transfer-report.js';
+import type { TransferOptions, TransferReport } from './transfer-report.js';
+import { type TransferSource, transferThreads } from './transfer-threads.js';
 
 /** Where threads are taken from: a home. */
-export interface ImportSource {
+export interface ImportSource extends TransferSource {
   readonly store: ThreadStore & { historyVersion(threadId: ThreadId): Promise<string> };
-  readonly graph: AgentGraphStore;
 }
 
 /** Where they go: a database. */
@@ -25,9 +22,6 @@ export interface ImportTarget {
   readonly graph: AgentGraphStore;
 }
 
-/** As many threads at once; each is one transaction. */
-const AT_ONCE = 4;
-
 /**
  * Copies all threads of a home: metadata, history, archived state, and who spawned whom. Each thread is there whole or
  * not at all, so that it can be stopped and run again at any time: what is there unchanged is not copied again, what
@@ -37,42 +31,16 @@ const AT_ONCE = 4;
 export async function importThreads(
   source: ImportSource,
   target: ImportTarget,
-  { dryRun, onProgress }: TransferOptions,
+  options: TransferOptions,
 ): Promise<TransferReport> {
-  const report = emptyReport();
-  const { total, warnings } = await countThreads(source.store);
-  report.total = total;
-  report.warnings.push(...warnings);
-  const edges = await spawnEdges(source.graph, await idsAndParents(source.store));
-  let done = 0;
-  onProgress(done, total);
-  await pMap(
-    allThreads(source.store),
-    async (thread) => {
-      const edge = edges.get(thread.threadId);
-      edges.delete(thread.threadId);
-      await new ThreadImport(source, target, report, thread, edge).run(dryRun);
-      done += 1;
-      onProgress(done, Math.max(done, total));
-    },
-    { concurrency: AT_ONCE },
-  );
-  // What is left names children that are gone.
-  for (const edge of edges.values()) {
-    if (!dryRun) await target.graph.upsertSpawnEdge(edge);
+  const { report, orphans } = await transferThreads(source, options, async (thread, edge, into) => {
+    await new ThreadImport(source, target, into, thread, edge).run(options.dryRun);
+  });
+  for (const edge of orphans) {
+    if (!options.dryRun) await target.graph.upsertSpawnEdge(edge);
     report.edges += 1;
   }
   return report;
-}
-
-/** Threads, and the parents that they name, which may be gone. */
-async function idsAndParents(store: ThreadStore): Promise<Set<ThreadId>> {
-  const ids = new Set<ThreadId>();
-  for await (const { threadId, parentThreadId } of allThreads(store)) {
-    ids.add(threadId);
-    if (parentThreadId !== undefined) ids.add(parentThreadId);
-  }
-  return ids;
 }
 
 class ThreadImport {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { OurServer } from '../support/mcp-client.js';
 import { sql } from '../support/postgres-store.js';
 import { runProgram } from '../support/program.js';
-import { type CodexAnswer, type CodexThread, codexAnswers, withAppServer } from './codex-answers.js';
+import { type CodexAnswer, codexAnswers, withAppServer } from './codex-answers.js';
 import { startMock, writeConfig } from './rig/with-codex.mjs';
 import { ALL_SOURCES, byId, comparable, edgesOf, expected, expectSameEdges, expectSameTurns } from './same-answers.js';
 
@@ -102,7 +102,7 @@ describe('the same threads, exported into an empty home', () => {
     const back = await codexAnswers(home(), ids);
     expect([...back.keys()].sort()).toEqual([...codex.keys()].sort());
     for (const [id, answer] of codex) {
-      const { recencyAt: _, ...durable } = metadataOf(answer);
+      const { recencyAt: _, ...durable } = { ...expected(answer), historyMode: answer.thread.historyMode };
       // The times of a reverted thread, and of one that was written while it was copied, follow from its file.
       const { createdAt: __, updatedAt: ___, ...rest } = durable;
       expect(metadataOf(back.get(id))).toMatchObject(rest);
@@ -145,23 +145,5 @@ async function expectSameTurnsInCodex(home: string): Promise<void> {
 }
 
 function metadataOf(answer: CodexAnswer | undefined) {
-  const thread: Partial<CodexThread> = answer?.thread ?? {};
-  return {
-    name: thread.name,
-    preview: thread.preview,
-    cwd: thread.cwd,
-    source: thread.source,
-    gitInfo: thread.gitInfo,
-    createdAt: thread.createdAt,
-    updatedAt: thread.updatedAt,
-    recencyAt: thread.recencyAt,
-    modelProvider: thread.modelProvider,
-    model: thread.model,
-    agentNickname: thread.agentNickname,
-    agentRole: thread.agentRole,
-    parentThreadId: thread.parentThreadId,
-    forkedFromId: thread.forkedFromId,
-    historyMode: thread.historyMode,
-    isArchived: answer?.isArchived,
-  };
+  return answer && { ...expected(answer), historyMode: answer.thread.historyMode };
 }
