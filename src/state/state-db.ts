@@ -27,6 +27,10 @@ const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 /** One look waits this long inside SQLite; between looks the event loop is free. */
 const SPIN_MS = 25;
 const BUSY = /^SQLITE_(BUSY|LOCKED)/;
+/** Once the whole timeout was waited in vain, further steps of that call and the calls behind it wait this long… */
+const HELD_PATIENCE_MS = 250;
+/** …for so long, unless one of them gets through. */
+const HELD_MS = 2000;
 /** Result codes of a file that is no use any more. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|SCHEMA)/;
 
@@ -39,6 +43,8 @@ export class StateDb {
   readonly #statements = new Map<string, Database.Statement>();
   readonly #inode: number;
   #columns = new Map<string, ReadonlySet<string>>();
+  /** When the DB was found held, and by what: reading goes on while another program only writes. */
+  #held: { until: number; by: 'read' | 'write' } = { until: 0, by: 'read' };
   #schemaVersion: unknown;
   #isSchemaKnown = false;
 
@@ -57,7 +63,7 @@ export class StateDb {
 
   /** Runs a read. Waits for a lock up to the busy timeout; throws StateDbLost when the file is damaged. */
   async read<T>(query: () => T): Promise<T> {
-    return await this.#retry(query);
+    return await this.#retry('read', query);
   }
 
   /**
@@ -66,7 +72,7 @@ export class StateDb {
    */
   async write<T>(change: () => T): Promise<T> {
     const transaction = this.#db.transaction(change);
-    return await this.#retry(() => transaction.immediate());
+    return await this.#retry('write', () => transaction.immediate());
   }
 
   all(sql: string, ...values: SqlValue[]): SqlRow[] {
@@ -155,14 +161,18 @@ export class StateDb {
     return statement;
   }
 
-  async #retry<T>(action: () => T): Promise<T> {
-    const deadline = Date.now() + this.#busyTimeoutMs;
+  async #retry<T>(kind: 'read' | 'write', action: () => T): Promise<T> {
+    const patience =
+      Date.now() < this.#held.until ? Math.min(HELD_PATIENCE_MS, this.#busyTimeoutMs) : this.#busyTimeoutMs;
+    const deadline = Date.now() + patience;
     for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
       // Codex moves a damaged DB aside and makes another; what went into the old one would be lost.
       if (!this.isInPlace) throw new StateDbLost('the file was removed or replaced');
       this.#isSchemaKnown = false;
       try {
-        return action();
+        const result = action();
+        if (kind === 'write' || this.#held.by === 'read') this.#held.until = 0;
+        return result;
       } catch (error) {
         const code = error instanceof Database.SqliteError ? error.code : '';
         const isGone = code === 'SQLITE_ERROR' && /no such (table|column)/.test(sqliteMessage(error));
@@ -189,8 +199,9 @@ export class StateDb {
         }
         if (!BUSY.test(code)) throw error;
         if (Date.now() >= deadline) {
+          this.#held = { until: Date.now() + HELD_MS, by: kind };
           throw conflict(
-            `the state DB is locked by another program (waited ${this.#busyTimeoutMs} ms)`,
+            `the state DB is locked by another program (waited ${patience} ms)`,
             'Nothing was changed. Try again in a moment; if it stays so, find the program that holds it open.',
             error,
           );

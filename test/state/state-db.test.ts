@@ -240,3 +240,21 @@ describe('queries of a large home', () => {
     for (const plan of statements.slice(before)) expect(plan).toMatch(/USING (COVERING )?INDEX/);
   });
 });
+
+describe('a DB that another program holds', () => {
+  it('is waited for once: what comes right after is refused soon, until a change gets through', async () => {
+    const home = new TestHome();
+    const other = home.stateDb();
+    const stateDb = await opened(home, 400);
+    const write = () => stateDb.write(() => stateDb.run("UPDATE threads SET title = 'x'"));
+    other.exec('BEGIN IMMEDIATE');
+    expect((await errorOf(write())).message).toContain('waited 400 ms');
+    // Reading goes on, and does not mean that writing does.
+    await stateDb.read(() => stateDb.get('SELECT 1'));
+    expect((await errorOf(write())).message).toContain('waited 250 ms');
+    other.exec('COMMIT');
+    await write();
+    other.exec('BEGIN IMMEDIATE');
+    expect((await errorOf(write())).message).toContain('waited 400 ms');
+  });
+});
