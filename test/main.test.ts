@@ -79,15 +79,17 @@ describe('the process', () => {
     const home = new TestHome();
     home.rollout({ turns: [['q', 'a']] });
     const { code, stdout, stderr } = await run(['--home', home.root], (child) => {
-      child.stdin?.end(`${INITIALIZE}${request(1, 'tools/call', { name: 'list_threads', arguments: {} })}`);
+      const list = request(1, 'tools/call', { name: 'list_threads', arguments: {} });
+      const start = request(2, 'tools/call', { name: 'start_thread', arguments: { cwd: '/w', message: 'Hi' } });
+      child.stdin?.end(`${INITIALIZE}${list}${start}`);
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const messages = stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(messages.map(({ id }) => id)).toEqual([0, 1]);
-    expect(messages[1].result.structuredContent).toMatchObject({ total: 1 });
+    expect(messages.map(({ id }) => id).sort()).toEqual([0, 1, 2]);
+    expect(messages.find(({ id }) => id === 1).result.structuredContent).toHaveProperty('total');
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends on %s', async (signal) => {

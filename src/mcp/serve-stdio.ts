@@ -29,5 +29,7 @@ export async function serveStdio(options: McpServerOptions): Promise<void> {
   // What was read last may not have reached its handler yet.
   await setImmediate();
   await Promise.race([idle(), sleep(GRACE_MS)]);
+  // Their answers go out before the transport closes.
+  await setImmediate();
   await server.close();
 }
