@@ -174,8 +174,11 @@ async function greet({ manager }: Threadkeeper, store: StoreOptions): Promise<vo
     .catch((error: unknown) => `threads cannot be listed: ${error instanceof Error ? error.message : error}`);
   // This very program on this very Node: true wherever it was installed.
   const main = fileURLToPath(new URL('main.js', import.meta.url));
-  const command = ['--', process.execPath, main, ...flagsToShow(process.argv.slice(2))].join(' ');
-  const env = 'url' in store ? '--env THREADKEEPER_STORE=postgres://… ' : '';
+  const flags = flagsToShow(process.argv.slice(2));
+  // A client does not start it with the environment of this terminal.
+  const named = 'home' in store && process.env['CODEX_HOME'] && !flags.includes('--home') ? ['--home', store.home] : [];
+  const command = ['--', process.execPath, main, ...named, ...flags].join(' ');
+  const env = 'url' in store ? '--env THREADKEEPER_STORE="$THREADKEEPER_STORE" ' : '';
   process.stderr.write(
     `threadkeeper ${VERSION} serves ${manager.capabilities.description}: ${threads}.\n` +
       'It waits for an MCP client on stdin. To attach it:\n' +

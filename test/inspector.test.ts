@@ -23,7 +23,8 @@ describe('the MCP Inspector', () => {
     expect(tools).toHaveLength(ALL_TOOLS.length);
   });
 
-  it('calls the tools', async () => {
+  // It starts a program for each call.
+  it('calls the tools', { timeout: 120_000 }, async () => {
     const home = new TestHome();
     const { id } = home.rollout({ turns: [['hello', 'hi']] });
     const call = (tool: string, args: object) =>

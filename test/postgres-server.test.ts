@@ -198,7 +198,7 @@ describe('the settings of a store', () => {
       [['--store', 'postgres://h:port/db'], /cannot be understood/],
       [['--store', url, '--schema', 'A b'], /no name for a schema/],
       [['--store', url, '--schema', 'information_schema'], /no name for a schema/],
-      [['export', '--store', url, '--to', '/proc/x'], /cannot be made|no threads of this version/],
+      [['export', '--store', url, '--to', '/proc/x'], /cannot be made|no threads in that schema/],
       [['--store', url, '--home', '/x'], /--home is of a Codex home/],
       [['--store', url, '--lease', '0'], /--lease must be at least 1/],
       [['--schema', 'x'], /--schema is of a database/],

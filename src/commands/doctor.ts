@@ -35,7 +35,9 @@ export async function doctor(
     ...check.findings.map(
       ({ kind, threadId, problem, remedy }) => `${kind}: ${threadId ? `${threadId} ` : ''}${problem}\n    ${remedy}`,
     ),
-    isHealthy ? 'Everything agrees.' : verdict(check.findings.length + (stateDbProblem === undefined ? 0 : 1)),
+    isHealthy
+      ? `Everything agrees.${stateDb === undefined ? ' There is no state DB to compare with.' : ''}`
+      : verdict(check.findings.length + (stateDbProblem === undefined ? 0 : 1)),
   ];
   return { report: `${lines.join('\n')}\n`, isHealthy };
 }

@@ -8,7 +8,7 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import { readOnly } from '../protocol/errors.js';
 import type { ThreadManager } from '../threads/thread-manager.js';
-import { INSTRUCTIONS } from './instructions.js';
+import { instructions } from './instructions.js';
 import { asThreadkeeperError, failure, success } from './result.js';
 import type { Tool } from './tool.js';
 import { ALL_TOOLS } from './tools/index.js';
@@ -36,7 +36,7 @@ export function createMcpServer({ manager, readOnly: isReadOnly, version, log }:
   const running = new Set<Promise<CallToolResult>>();
   const server = new Server(
     { name: 'threadkeeper', title: 'threadkeeper', version },
-    { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+    { capabilities: { tools: {} }, instructions: instructions({ readOnly: isReadOnly }) },
   );
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: offered.map(({ definition }) => ({ ...definition })),

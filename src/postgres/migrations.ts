@@ -140,7 +140,9 @@ export async function prepare(db: PostgresDb, { readOnly, warn }: PrepareOptions
   const version = await versionOf(db.query, db.schema);
   if (readOnly && version < MIGRATIONS.length) {
     throw unsupported(
-      'there are no threads of this version in that schema of the database',
+      version === 0
+        ? 'there are no threads in that schema of the database yet'
+        : 'the schema of the database is of an older threadkeeper',
       'Check --store and --schema. A server without --read-only, or threadkeeper import, makes it.',
     );
   }

@@ -75,6 +75,7 @@ const exhausted = (message: string, hint: string) => (cause: unknown) =>
 const refused = (message: string, hint: string) => (cause: unknown) => internalError(message, hint, cause);
 
 const KNOWN: Readonly<Record<string, (error: unknown) => ThreadkeeperError>> = {
+  EINVAL: refused('the host of the store is no name of one', 'Check the URL of --store.'),
   '57014': exhausted('the database took too long', 'Ask for less: a smaller page, or a narrower filter.'),
   '53100': exhausted('the disk of the database is full', 'Nothing was changed. Free some space there.'),
   '53200': exhausted('the database is out of memory', 'Try again later.'),

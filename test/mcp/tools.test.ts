@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { INSTRUCTIONS } from '../../src/mcp/instructions.js';
+import { instructions } from '../../src/mcp/instructions.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
 import type { TurnView } from '../../src/mcp/turn-view.js';
 import { connect } from '../support/connect.js';
@@ -14,7 +14,8 @@ describe('the definitions', () => {
     for (const { inputSchema } of definitions) {
       for (const property of Object.values(inputSchema.properties)) expect(property).toHaveProperty('description');
     }
-    expect(INSTRUCTIONS.length).toBeLessThanOrEqual(1500);
+    expect(instructions({ readOnly: false }).length).toBeLessThanOrEqual(1500);
+    expect(instructions({ readOnly: true })).not.toMatch(/archive_thread|start_thread/);
     for (const { description } of definitions) expect(description.length).toBeLessThanOrEqual(600);
   });
 

@@ -1,8 +1,11 @@
+import { expect, it } from 'vitest';
+import type { ThreadId } from '../../../src/protocol/ids.js';
 import { PostgresImport } from '../../../src/thread-store/postgres/postgres-import.js';
+import { errorOf } from '../../support/error-of.js';
 import { openDb, openPostgresStore } from '../../support/postgres-store.js';
 import { type StoreFactory, threadStoreContract } from '../contract.js';
 import { keptMetadataContract } from '../live-contract.js';
-import { linesOf, threadOf } from '../seed.js';
+import { linesOf, seed, threadOf } from '../seed.js';
 
 const storeOf: StoreFactory = async (seeds) => {
   const db = openDb();
@@ -21,3 +24,14 @@ const storeOf: StoreFactory = async (seeds) => {
 
 threadStoreContract('PostgresThreadStore', storeOf);
 keptMetadataContract('PostgresThreadStore', storeOf);
+
+it('has no paths: a patch of one is unsupported, and changes nothing', async () => {
+  const store = await storeOf([seed()]);
+  const [listed] = (await store.listThreads(ALL)).threads;
+  const threadId = listed?.thread.threadId as ThreadId;
+  const error = await errorOf(store.updateThreadMetadata(threadId, { rolloutPath: '/x.jsonl', name: 'n' }));
+  expect(error).toMatchObject({ code: 'unsupported', hint: expect.stringContaining('--store') });
+  expect(await store.readThread(threadId)).toEqual(listed?.thread);
+});
+
+const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 10 } as const;

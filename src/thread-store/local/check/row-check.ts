@@ -22,7 +22,8 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
     return found('row without id', 'its id is no thread id', 'Ask Codex: the row is its own.');
   const local = home.localPath(row.rolloutPath);
   if (local === undefined) {
-    const remedy = 'A copied home: delete state_*.sqlite in the copy, and start Codex.';
+    const remedy =
+      'A copied home: delete state_*.sqlite* in the copy, and start Codex, which makes it anew from the files.';
     return found('row outside', `its row points out of the home: ${row.rolloutPath}`, remedy);
   }
   const at = fileOfRow(home, row.rolloutPath);
