@@ -92,13 +92,13 @@ function operations(ours: OurProcess, db: PostgresDb, threads: number): Operatio
     {
       name: 'list 25 by folder',
       async call(index) {
-        const cwd = `/work/project-${folder(index)}`;
+        const cwd = `/code/project-${folder(index)}`;
         const { threads: found } = await ours.call<ThreadList>('list_threads', { limit: 25, cwd, archived: 'include' });
         check(found.length === 25 && found.every((thread) => thread.cwd === cwd));
       },
       below: (store) =>
         store.listThreads({
-          filter: { archived: 'include', cwds: [`/work/project-${folder(1)}`] },
+          filter: { archived: 'include', cwds: [`/code/project-${folder(1)}`] },
           sortBy: 'updatedAt',
           order: 'desc',
           limit: 25,

@@ -49,7 +49,7 @@ it('four servers append to eight threads, are killed at random, and lose, repeat
   for (const place of places) await place.start();
   const threadIds: string[] = [];
   for (let index = 0; index < THREADS; index += 1) {
-    const args = { cwd: '/work', message: `thread ${index}` };
+    const args = { cwd: '/code', message: `thread ${index}` };
     const { thread } = (await places[0]?.server?.call<ThreadReading>('start_thread', args)) ?? { thread: undefined };
     threadIds.push(thread?.threadId ?? '');
     await places[0]?.server?.call('close_thread', { threadId: thread?.threadId });

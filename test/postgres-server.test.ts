@@ -28,7 +28,7 @@ async function serving(schema: string, { flags = [], store = url, env = {} }: Se
 }
 
 async function started(server: OurServer, args: object = {}): Promise<string> {
-  const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work', message: 'Hello', ...args });
+  const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code', message: 'Hello', ...args });
   return thread.threadId;
 }
 

@@ -30,12 +30,12 @@ describe('a conversation that is recorded', () => {
     const home = new TestHome();
     const server = await connect(home);
     const { thread } = await server.call<ThreadReading>('start_thread', {
-      cwd: '/work/app',
+      cwd: '/code/app',
       name: 'Plan',
       message: 'Hello',
     });
     const { threadId } = thread;
-    expect(thread).toMatchObject({ name: 'Plan', preview: 'Hello', cwd: '/work/app', source: 'mcp', status: 'loaded' });
+    expect(thread).toMatchObject({ name: 'Plan', preview: 'Hello', cwd: '/code/app', source: 'mcp', status: 'loaded' });
     const first = await server.call<Appended>('append_to_thread', {
       threadId,
       items: [call, agent('Done')],
@@ -68,7 +68,7 @@ describe('a conversation that is recorded', () => {
 
   it('takes the tools of other threads while it is loaded', async () => {
     const server = await connect(new TestHome());
-    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work', message: 'q' });
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code', message: 'q' });
     const { threadId } = thread;
     await server.call('set_thread_name', { threadId, name: 'Loaded' });
     const patched = await server.call<ThreadReading>('update_thread_metadata', {
@@ -93,7 +93,7 @@ describe('a conversation that is recorded', () => {
   it('is a tree when its threads spawn others', async () => {
     const server = await connect(new TestHome());
     const start = async (args: object) =>
-      (await server.call<ThreadReading>('start_thread', { cwd: '/work', ...args })).thread;
+      (await server.call<ThreadReading>('start_thread', { cwd: '/code', ...args })).thread;
     const root = await start({ message: 'root' });
     const child = await start({ parentThreadId: root.threadId, agentRole: 'worker', agentNickname: 'Ada' });
     expect(child).toMatchObject({
@@ -110,7 +110,7 @@ describe('a conversation that is recorded', () => {
   it('can be forked, whole or at a turn', async () => {
     const server = await connect(new TestHome());
     const { thread } = await server.call<ThreadReading>('start_thread', {
-      cwd: '/work',
+      cwd: '/code',
       name: 'One',
       message: 'first',
     });
@@ -135,7 +135,7 @@ describe('a conversation that is recorded', () => {
     const home = new TestHome();
     const server = await connect(home);
     const { thread } = await server.call<ThreadReading>('start_thread', {
-      cwd: '/work',
+      cwd: '/code',
       message: 'q',
       ephemeral: true,
     });
@@ -205,7 +205,7 @@ describe('bad arguments of the tools that record', () => {
 describe('texts of any kind', () => {
   it('come back as they were', async () => {
     const server = await connect(new TestHome());
-    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work', message: 'q' });
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code', message: 'q' });
     const { threadId } = thread;
     const texts = [
       'line\nbreak\r\n',
@@ -224,7 +224,7 @@ describe('texts of any kind', () => {
 
   it('of a megabyte are kept whole', async () => {
     const server = await connect(new TestHome());
-    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work' });
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code' });
     const { threadId } = thread;
     const long = 'ö'.repeat(1_000_000);
     await server.call('append_to_thread', { threadId, items: [{ ...call, output: long }], endTurn: true });
@@ -260,7 +260,7 @@ describe('a loaded thread whose rollout was changed behind its back', () => {
   ])('(%s) takes nothing, says so, and is let go', async (_, change) => {
     const home = new TestHome();
     const server = await connect(home);
-    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/app', message: 'Hello' });
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code/app', message: 'Hello' });
     const { threadId } = thread;
     const name = readdirSync(home.root, { recursive: true }).find((entry) =>
       String(entry).endsWith(`${threadId}.jsonl`),
@@ -278,7 +278,7 @@ describe('a loaded thread whose rollout was changed behind its back', () => {
     const home = new TestHome();
     const server = await connect(home);
     const outside = new TestHome().root;
-    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/app' });
+    const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code/app' });
     const before = readdirSync(outside, { recursive: true });
     symlinkSync(outside, path.join(home.root, 'sessions', String(new Date().getFullYear())));
     const items = [agent('x')];

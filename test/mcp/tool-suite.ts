@@ -33,7 +33,7 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
         ['Hello', 'a\nb', 'Done'],
       ]);
       const { thread } = await server.call<ThreadReading>('read_thread', { threadId, includeTurns: false });
-      expect(thread).toMatchObject({ threadId, name: 'Plan', preview: 'Hello', cwd: '/work/app', source: 'mcp' });
+      expect(thread).toMatchObject({ threadId, name: 'Plan', preview: 'Hello', cwd: '/code/app', source: 'mcp' });
     });
 
     it('keep texts of every kind', async () => {
@@ -51,10 +51,10 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
       const server = await connected();
       const ids: string[] = [];
       for (let index = 0; index < 7; index += 1) {
-        const cwd = index % 2 === 0 ? '/work/app' : '/work/application';
+        const cwd = index % 2 === 0 ? '/code/app' : '/code/application';
         ids.push(await started(server, { cwd, message: `Message ${index}`, name: index === 3 ? 'Ärger' : undefined }));
       }
-      const below = await server.call<ThreadList>('list_threads', { cwd: '/work/app' });
+      const below = await server.call<ThreadList>('list_threads', { cwd: '/code/app' });
       expect(below.threads.map(({ threadId }) => threadId).sort()).toEqual(ids.filter((_, i) => i % 2 === 0).sort());
       const found = await server.call<ThreadList>('list_threads', { search: 'äRGER' });
       expect(found.threads.map(({ threadId }) => threadId)).toEqual([ids[3]]);
@@ -189,7 +189,7 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
         ['set_thread_name', { threadId: newId(), name: 'x' }, 'thread_not_found'],
         ['append_to_thread', { threadId: newId(), items: [user('x')] }, 'thread_not_found'],
         ['append_to_thread', { threadId, items: [] }, 'invalid_request'],
-        ['start_thread', { cwd: '/work', parentThreadId: newId() }, 'thread_not_found'],
+        ['start_thread', { cwd: '/code', parentThreadId: newId() }, 'thread_not_found'],
         ['archive_thread', { threadId: newId() }, 'thread_not_found'],
       ];
       for (const [tool, args, code] of failures) {
@@ -237,8 +237,8 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
       const error = await server.failure('append_to_thread', { threadId, items });
       expect(error).toMatchObject({ code: 'invalid_request', message: expect.stringContaining('nested') });
       expect((await server.call<ThreadReading>('read_thread', { threadId })).turns).toHaveLength(1);
-      const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/\ud800', message: 'Hi' });
-      expect(thread.cwd).toBe('/work/\ufffd');
+      const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code/\ud800', message: 'Hi' });
+      expect(thread.cwd).toBe('/code/\ufffd');
       await server.call('set_thread_name', { threadId: thread.threadId, name: 'x' });
     });
 
@@ -259,6 +259,6 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
 }
 
 async function started(server: Connection, args: object): Promise<string> {
-  const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/work/app', ...args });
+  const { thread } = await server.call<ThreadReading>('start_thread', { cwd: '/code/app', ...args });
   return thread.threadId;
 }

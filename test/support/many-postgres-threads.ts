@@ -19,7 +19,7 @@ export async function makeThreads(run: Run, count: number): Promise<void> {
       n * 1000::bigint, (n * 7919::bigint % ${count} + ${count}) * 1000, (n * 104729::bigint % ${count} + ${count}) * 1000,
       n % 10 = 5, 'legacy', 'message ' || n || ' about topic ' || n % 997
     FROM (SELECT n, n % 10 = 2 AS is_child, CASE WHEN n % 10 = 2 THEN 'subagent' ELSE 'cli' END AS source_kind,
-      '/work/project-' || n % ${FOLDERS} AS folder FROM generate_series(1, ${count}) AS n) AS numbered`);
+      '/code/project-' || n % ${FOLDERS} AS folder FROM generate_series(1, ${count}) AS n) AS numbered`);
   await run(`INSERT INTO {edges} (child_thread_id, parent_thread_id, status)
     SELECT id, parent_thread_id, 'open' FROM {threads} WHERE parent_thread_id IS NOT NULL`);
 }

@@ -137,8 +137,8 @@ describe('a live thread on a disk that fills up', () => {
     const home = new TestHome();
     const { folder, fill, free } = smallHome(home, 256);
     const { manager } = await open(folder, { useStateDb: false });
-    const { thread: kept } = await manager.startThread({ cwd: '/work' });
-    const { thread: dropped } = await manager.startThread({ cwd: '/work' });
+    const { thread: kept } = await manager.startThread({ cwd: '/code' });
+    const { thread: dropped } = await manager.startThread({ cwd: '/code' });
     fill();
     expect(await errorOf(kept.submit([{ type: 'userMessage', text: 'kept' }]))).toMatchObject({
       code: 'resource_exhausted',

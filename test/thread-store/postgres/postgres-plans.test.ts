@@ -34,7 +34,7 @@ it('lists and reads without going through a table from end to end', { timeout: 1
       expect(next.threads[0]?.thread.threadId).not.toBe(first.threads.at(-1)?.thread.threadId);
     }
   }
-  expect((await list({ archived: 'include', cwds: ['/work/project-7'] })).total).toBe(COUNT / FOLDERS);
+  expect((await list({ archived: 'include', cwds: ['/code/project-7'] })).total).toBe(COUNT / FOLDERS);
   expect((await list({ search: 'topic 996' })).threads).toHaveLength(25);
   expect((await list({ gitBranch: 'branch-3' })).threads).toHaveLength(25);
   const members = await graph.listChildren(idOf(1) as ThreadId);
