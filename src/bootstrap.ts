@@ -1,5 +1,6 @@
 import type { DatabaseBootstrapOptions } from './bootstrap-database.js';
 import type { HomeBootstrapOptions } from './bootstrap-home.js';
+import type { HomeOptions } from './cli.js';
 import type { Threadkeeper } from './threadkeeper.js';
 
 export type BootstrapOptions = HomeBootstrapOptions | DatabaseBootstrapOptions;
@@ -12,4 +13,9 @@ export async function bootstrap(options: BootstrapOptions, warn: (message: strin
   }
   const { bootstrapHome } = await import('./bootstrap-home.js');
   return await bootstrapHome(options, warn);
+}
+
+/** Opens what is there in a home, and never makes, migrates or fills anything. */
+export function lookOnlyAtHome(options: HomeOptions): HomeBootstrapOptions {
+  return { ...options, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 };
 }

@@ -1,9 +1,9 @@
 import { Console } from 'node:console';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type BootstrapOptions, bootstrap } from './bootstrap.js';
+import { type BootstrapOptions, bootstrap, lookOnlyAtHome } from './bootstrap.js';
 import type { HomeBootstrapOptions, HomeThreadkeeper } from './bootstrap-home.js';
-import { type HomeOptions, parseCommand, type ServeOptions, type StoreOptions, USAGE } from './cli.js';
+import { parseCommand, type ServeOptions, type StoreOptions, USAGE } from './cli.js';
 import { doctor } from './commands/doctor.js';
 import { list } from './commands/list.js';
 import { progressOn } from './commands/progress.js';
@@ -65,13 +65,9 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** A command that looks opens what is there, and never makes, migrates or fills anything. */
+/** For a command that only looks. */
 function lookOnly(options: StoreOptions): BootstrapOptions {
   return 'url' in options ? { ...options, readOnly: true } : lookOnlyAtHome(options);
-}
-
-function lookOnlyAtHome(options: HomeOptions): HomeBootstrapOptions {
-  return { ...options, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 };
 }
 
 async function openHome(options: HomeBootstrapOptions): Promise<HomeThreadkeeper> {

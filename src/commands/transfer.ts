@@ -1,4 +1,5 @@
 import { mkdirSync, statSync } from 'node:fs';
+import { lookOnlyAtHome } from '../bootstrap.js';
 import { bootstrapDatabase, type DatabaseThreadkeeper } from '../bootstrap-database.js';
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../bootstrap-home.js';
 import type { TransferOptions } from '../cli.js';
@@ -21,8 +22,7 @@ export interface Transferred {
 
 /** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
 export async function importCommand(command: TransferCommand): Promise<Transferred> {
-  const home = { ...command.home, readOnly: true, ownStateDb: 'existing', backfillWaitMs: 0 } as const;
-  return await transfer(command, home, async (local, database) => {
+  return await transfer(command, lookOnlyAtHome(command.home), async (local, database) => {
     local.library.home.assertUsable();
     const target = command.dryRun && (await database.isUntouched()) ? { ...database, importer: EMPTY } : database;
     return reportOf(await importThreads(local, target, command), command, {
@@ -63,11 +63,11 @@ async function transfer(
   home: HomeBootstrapOptions,
   action: (local: HomeThreadkeeper, database: DatabaseThreadkeeper) => Promise<Transferred>,
 ): Promise<Transferred> {
-  const isRead = dryRun || !home.readOnly;
-  const database = bootstrapDatabase({ ...options, readOnly: isRead }, warn);
+  // What is not written to the home is written to the database.
+  const database = bootstrapDatabase({ ...options, readOnly: dryRun || !home.readOnly }, warn);
   try {
     // Nothing is made before it is known that there is something to write.
-    if (isRead && !home.readOnly) {
+    if (!home.readOnly) {
       await countThreads(database.store);
       makeFolder(home.home);
     }

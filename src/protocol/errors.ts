@@ -80,3 +80,13 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
   }
   return internalError(`${what} failed (${code})`, 'See the server log; calling again is safe.', error);
 }
+
+/** An append that failed, of which so many lines are still to be written: its caller must not repeat them. */
+export function linesWait(error: ThreadkeeperError, count: number): ThreadkeeperError {
+  return new ThreadkeeperError(
+    error.code,
+    `${error.message}; ${count} lines wait in memory`,
+    'They are written first by the next append, flush or close of this thread: do not send them again.',
+    { cause: error.cause ?? error },
+  );
+}

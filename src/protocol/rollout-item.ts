@@ -122,3 +122,9 @@ function withoutMiddle(text: string): string {
     .replace(/^\uFFFD+/, '');
   return `${head}${note}${tail}`;
 }
+
+/** Readers tell most lines by their beginning, without parsing them: there the type has to stand, as Codex writes it. */
+export function typeFirst(payload: JsonObject): JsonObject {
+  const { type, ...rest } = payload;
+  return type === undefined ? payload : { type, ...rest };
+}

@@ -94,3 +94,7 @@ function gitInfo(git: JsonObject | undefined): GitInfo | undefined {
     originUrl: asText(git['repository_url']),
   };
 }
+
+export function isSameGit(a: GitInfo, b: GitInfo): boolean {
+  return a.sha === b.sha && a.branch === b.branch && a.originUrl === b.originUrl;
+}

@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
@@ -185,10 +185,7 @@ export class RolloutCatalog {
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
     this.#folders = folders;
     // One that was made here and is gone again was never seen in a folder.
-    for (const file of this.#made.splice(0)) {
-      const isSeen = folders.get(path.dirname(file.path))?.files.some((seen) => seen.path === file.path) ?? false;
-      if (!isSeen) this.#remove(file);
-    }
+    for (const file of this.#made.splice(0)) if (!existsSync(file.path)) this.#remove(file);
   }
 
   #add(file: RolloutFile): void {

@@ -14,8 +14,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { conflict, invalidRequest, ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
-import { asIndex, asNumber, asObject, type JsonObject, parseJson, strictJson } from '../protocol/json.js';
-import type { RolloutItem } from '../protocol/rollout-item.js';
+import { asIndex, asNumber, asObject, parseJson, strictJson } from '../protocol/json.js';
+import { type RolloutItem, typeFirst } from '../protocol/rollout-item.js';
 import { isBlank, lineText, readLinesBackward } from './line-reader.js';
 import { openNew, openToAppend } from './regular-file.js';
 import { RolloutBytes } from './rollout-bytes.js';
@@ -292,12 +292,6 @@ function fstatOr(fd: number): Stats | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Readers tell most lines by their beginning, without parsing them: there the type has to stand, as Codex writes it. */
-function typeFirst(payload: JsonObject): JsonObject {
-  const { type, ...rest } = payload;
-  return type === undefined ? payload : { type, ...rest };
 }
 
 /** The name of a new file is on the disk when its folder is. Windows knows no such thing. */

@@ -1,8 +1,8 @@
 import type { ThreadId } from '../protocol/ids.js';
 import type { JsonObject } from '../protocol/json.js';
-import type { RolloutItem } from '../protocol/rollout-item.js';
+import { type RolloutItem, typeFirst } from '../protocol/rollout-item.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
-import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
+import { type GitInfo, isSameGit, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import { sourceJson } from '../protocol/session-source.js';
 import { sessionMetaItem, slimMetaItem } from '../rollout/session-meta-item.js';
 import type { StoredThread } from '../thread-store/thread-store.js';
@@ -55,10 +55,10 @@ class SaidByMetas {
   }
 
   changeTo({ git, memoryMode = 'enabled' }: StoredThread): { git?: GitInfo; memoryMode?: string } | undefined {
-    const isSameGit = (['sha', 'branch', 'originUrl'] as const).every((part) => this.#git[part] === git[part]);
+    const hasGit = isSameGit(this.#git, git);
     const isSameMode = this.#memoryMode === memoryMode;
-    if (isSameGit && isSameMode) return undefined;
-    return { ...(isSameGit ? {} : { git }), ...(isSameMode ? {} : { memoryMode }) };
+    if (hasGit && isSameMode) return undefined;
+    return { ...(hasGit ? {} : { git }), ...(isSameMode ? {} : { memoryMode }) };
   }
 }
 
@@ -71,10 +71,9 @@ async function ownMeta(threadId: ThreadId, history: AsyncIterable<RolloutLine>):
 function numbering({ historyMode }: StoredThread): (line: RolloutLine) => RolloutLine {
   let next = 0;
   return ({ timestamp, type, payload, metadata }) => {
-    const { type: kind, ...rest } = payload;
     const ordinal = historyMode === 'paginated' ? next : undefined;
     next += 1;
-    return { timestamp, ordinal, type, payload: kind === undefined ? rest : { type: kind, ...rest }, metadata };
+    return { timestamp, ordinal, type, payload: typeFirst(payload), metadata };
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   conflict,
   invalidRequest,
+  linesWait,
   ThreadkeeperError,
   threadNotFound,
   unsupported,
@@ -138,12 +139,7 @@ export class LiveThreads {
     } catch (error) {
       const known = writeFailure(`appending to thread ${threadId}`, error);
       if (known.code === 'conflict') throw known;
-      throw new ThreadkeeperError(
-        known.code,
-        `${known.message}; ${recorder.pending} lines wait in memory`,
-        'They are written first by the next append, flush or close of this thread: do not send them again.',
-        { cause: error },
-      );
+      throw linesWait(known, recorder.pending);
     }
   }
 

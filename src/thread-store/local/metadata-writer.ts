@@ -1,6 +1,6 @@
 import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import type { GitInfo, SessionMeta } from '../../protocol/session-meta.js';
+import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/session-meta.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import { RolloutRecorder } from '../../rollout/rollout-recorder.js';
@@ -298,10 +298,6 @@ function slimChange(
   const hasMode = memoryMode === undefined || memoryMode === (metadata.memoryMode ?? 'enabled');
   if (hasGit && hasMode) return undefined;
   return { ...(hasGit ? {} : { git }), ...(hasMode ? {} : { memoryMode }) };
-}
-
-function isSameGit(a: GitInfo, b: GitInfo): boolean {
-  return a.sha === b.sha && a.branch === b.branch && a.originUrl === b.originUrl;
 }
 
 /** The columns of a patch. The name of a legacy thread is its title; without one the title is the first message again. */

@@ -1,6 +1,6 @@
 import type { Query, SqlValue } from '../../postgres/postgres-db.js';
 import type { Database } from '../../postgres/ready-db.js';
-import { conflict, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
+import { conflict, linesWait, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
@@ -105,12 +105,7 @@ export class PostgresLiveThreads {
     } catch (error) {
       const waiting = this.#open.get(threadId)?.waiting.length ?? 0;
       if (waiting === 0 || !(error instanceof ThreadkeeperError)) throw error;
-      throw new ThreadkeeperError(
-        error.code,
-        `${error.message}; ${waiting} lines wait in memory`,
-        'They are written first by the next append, flush or close of this thread: do not send them again.',
-        { cause: error },
-      );
+      throw linesWait(error, waiting);
     }
   }
 
