@@ -1,15 +1,17 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RolloutAgentGraph } from './agent-graph/rollout-agent-graph.js';
 import { SqliteAgentGraph } from './agent-graph/sqlite-agent-graph.js';
 import type { HomeOptions } from './cli.js';
-import { codexConfig, installationIdOf } from './codex-config.js';
+import { type CodexConfig, codexConfig, installationIdOf } from './codex-config.js';
 import { CodexsDb } from './codexs-db.js';
 import { OwnDb } from './own-db.js';
 import { RolloutHome } from './rollout/rollout-home.js';
 import { RolloutLibrary } from './rollout/rollout-library.js';
 import type { Durability } from './rollout/rollout-recorder.js';
 import type { StateDbConfig } from './state/open-state-db.js';
-import { StateDbSlot } from './state/state-db-slot.js';
+import { StateDbHandle } from './state/state-db-handle.js';
+import type { PassedOver, SqliteHomes } from './state/state-db-search.js';
 import type { BackfillSummary } from './thread-store/local/backfill.js';
 import type { Warn } from './thread-store/local/local-home.js';
 import { LocalThreadStore } from './thread-store/local/local-thread-store.js';
@@ -19,11 +21,13 @@ import { managerOver, type Threadkeeper } from './threadkeeper.js';
 export interface HomeThreadkeeper extends Threadkeeper {
   readonly store: LocalThreadStore;
   readonly library: RolloutLibrary;
-  readonly slot: StateDbSlot;
+  readonly stateDb: StateDbHandle;
+  /** Files that look like a state DB of Codex's and do not serve. */
+  readonly otherStateDbs: readonly PassedOver[];
   /** Which installation of Codex the home belongs to, if that is known. */
   readonly installationId: string | undefined;
-  /** Why there is no state DB, or not the one that would be wanted. */
-  readonly stateDbProblem: string | undefined;
+  /** Why our own index is not there, or not as it should be. */
+  readonly indexProblem: string | undefined;
   /** What the backfill of our own DB did, once it is done; undefined where there was nothing to fill, or it was stopped. */
   readonly backfilled: Promise<BackfillSummary | undefined>;
 }
@@ -47,23 +51,25 @@ const DEFAULT_BACKFILL_WAIT_MS = 30_000;
 /** Puts the parts over a Codex home together, and is the only one that opens its state DB. */
 export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): Promise<HomeThreadkeeper> {
   const library = new RolloutLibrary(new RolloutHome(options.home));
-  const slot = new StateDbSlot();
+  const stateDb = new StateDbHandle();
   const configured = codexConfig(options.home, warn);
-  const sqliteHome = options.sqliteHome ?? configured.sqliteHome ?? options.home;
-  const config = { sqliteHome, readOnly: options.readOnly, own: options.ownStateDb };
-  const codexsDb = new CodexsDb(library, slot, config, warn);
-  const ownDb = new OwnDb(library, slot, config, options.onBackfillProgress, warn);
+  const homes = sqliteHomes(options, configured);
+  const config = { homes, readOnly: options.readOnly, own: options.ownStateDb };
+  const codexsDb = new CodexsDb(library, stateDb, config, warn);
+  const ownDb = new OwnDb(library, stateDb, config, options.onBackfillProgress, warn);
   if (options.useStateDb) await codexsDb.start();
-  else if (codexsDb.isThere) slot.passedOverBecause = 'threadkeeper was started with --no-state-db';
-  const own = options.useStateDb && !codexsDb.isThere ? await ownDb.open() : undefined;
+  else if (codexsDb.find() !== undefined) {
+    stateDb.wait('threadkeeper was started with --no-state-db, and Codex keeps a state DB for this home');
+  }
+  const own = options.useStateDb && stateDb.status.kind === 'files' ? await ownDb.open() : undefined;
   if (own && !own.isRemade) {
     const wait = options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS;
     await Promise.race([ownDb.backfilled, sleep(wait, undefined, { ref: false })]);
   }
-  if (own && !slot.current) warn('serving from the rollout files until the state DB is filled');
-  const graph = new SqliteAgentGraph(slot, new RolloutAgentGraph(library));
+  if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
+  const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs } = options;
-  const store = new LocalThreadStore({ library, slot, readOnly, durability, warn });
+  const store = new LocalThreadStore({ library, stateDb, readOnly, durability, warn });
   const manager = managerOver({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
   return {
     manager,
@@ -71,16 +77,30 @@ export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): 
     graph,
     repair: () => store.repair(),
     library,
-    slot,
+    stateDb,
+    get otherStateDbs() {
+      return codexsDb.others;
+    },
     installationId: options.installationId ?? installationIdOf(options.home),
-    get stateDbProblem() {
-      return codexsDb.problem ?? ownDb.problem;
+    get indexProblem() {
+      return ownDb.problem;
     },
     backfilled: ownDb.backfilled,
     async close() {
       await manager.close();
       await ownDb.close();
       codexsDb.close();
+      stateDb.close();
     },
   };
+}
+
+/** Where Codex may keep its state DB: what a flag or the environment names alone, else what is configured or usual. */
+function sqliteHomes({ home, sqliteHome }: HomeBootstrapOptions, configured: CodexConfig): SqliteHomes {
+  if (sqliteHome !== undefined) return { main: sqliteHome, isConfigured: true, others: [] };
+  const desktop = path.join(home, 'sqlite');
+  if (configured.sqliteHome === undefined) {
+    return { main: home, isConfigured: false, others: [desktop], doubt: configured.problem };
+  }
+  return { main: configured.sqliteHome, isConfigured: true, others: [home, desktop] };
 }

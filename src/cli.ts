@@ -1,6 +1,6 @@
-import os from 'node:os';
 import path from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { withHome } from './protocol/home-path.js';
 
 /** Which home, and how it may be used: the same for every command. */
 export interface HomeOptions {
@@ -320,8 +320,7 @@ function durability(values: Values): ServeOptions['durability'] {
 
 /** Clients start the server without a shell, so `~` is ours to expand. */
 function absolute(folder: string, base: string | undefined): string {
-  const expanded = folder === '~' || folder.startsWith('~/') ? path.join(os.homedir(), folder.slice(1)) : folder;
-  return path.resolve(base ?? process.cwd(), expanded);
+  return path.resolve(base ?? process.cwd(), withHome(folder));
 }
 
 function firstSentence(message: string): string {

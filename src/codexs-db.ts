@@ -1,7 +1,8 @@
 import type { RolloutLibrary } from './rollout/rollout-library.js';
-import { findStateDb, openCodexsStateDb, openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
+import { openCodexStateDb, openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
 import type { StateDb } from './state/state-db.js';
-import type { StateDbSlot } from './state/state-db-slot.js';
+import type { StateDbHandle } from './state/state-db-handle.js';
+import { type PassedOver, StateDbFinder, type StateDbSearch } from './state/state-db-search.js';
 import { adopt } from './thread-store/local/adoption.js';
 import type { Warn } from './thread-store/local/local-home.js';
 
@@ -14,26 +15,32 @@ const RETRY_MS = 2000;
  */
 export class CodexsDb {
   readonly #library: RolloutLibrary;
-  readonly #slot: StateDbSlot;
+  readonly #handle: StateDbHandle;
   readonly #config: StateDbConfig;
   readonly #warn: Warn;
-  readonly #opened: StateDb[] = [];
+  readonly #finder: StateDbFinder;
   #looking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #failedAt = 0;
-  /** Why it is not used, though it is there. */
-  problem: string | undefined;
+  #failed: { file: string | undefined; at: number } = { file: undefined, at: 0 };
+  #toldOf = new Set<string>();
+  #others: readonly PassedOver[] = [];
 
-  constructor(library: RolloutLibrary, slot: StateDbSlot, config: StateDbConfig, warn: Warn) {
+  constructor(library: RolloutLibrary, handle: StateDbHandle, config: StateDbConfig, warn: Warn) {
     this.#library = library;
-    this.#slot = slot;
+    this.#handle = handle;
     this.#config = config;
     this.#warn = warn;
+    this.#finder = new StateDbFinder(config.homes);
   }
 
-  /** True when there is such a file, of use or not. */
-  get isThere(): boolean {
-    return findStateDb(this.#config.sqliteHome) !== undefined;
+  /** Other files that look like a state DB of Codex's and do not serve, as of the last look. */
+  get others(): readonly PassedOver[] {
+    return this.#others;
+  }
+
+  /** Looks for the file alone, and opens nothing: for a server that is to do without. Returns its path. */
+  find(): string | undefined {
+    return this.#find().file;
   }
 
   /** Takes it when it is there, can be used and is not taken yet. Those that come at once wait for the same look. */
@@ -46,7 +53,7 @@ export class CodexsDb {
 
   /** Looks now, before each write from here on, and from time to time for those who only read. */
   async start(): Promise<void> {
-    this.#slot.look = () => this.look();
+    this.#handle.look = () => this.look();
     await this.look();
     if (this.#config.own !== 'create') return;
     this.#timer = setInterval(() => void this.look(), RETRY_MS);
@@ -55,54 +62,61 @@ export class CodexsDb {
 
   close(): void {
     clearInterval(this.#timer);
-    for (const stateDb of this.#opened) stateDb.close();
   }
 
   async #look(): Promise<void> {
-    const { current } = this.#slot;
-    if (current?.owner === 'codex') {
-      if (current.isInPlace) return;
-      this.#slot.lose(current);
-    }
-    const file = findStateDb(this.#config.sqliteHome);
-    if (file === undefined) this.#refuse(undefined, false);
-    else if (Date.now() - this.#failedAt >= RETRY_MS) await this.#open(file);
+    const { status } = this.#handle;
+    const { file, doubt } = this.#find();
+    if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && doubt === undefined) return;
+    if (status.kind === 'codex' && !status.db.isInPlace) this.#handle.lose(status.db, 'it was removed or replaced');
+    if (doubt !== undefined) {
+      this.#tell(`serving from the rollout files, and writing nothing: ${doubt}`);
+      this.#handle.wait(doubt);
+    } else if (file === undefined) this.#handle.withoutCodex();
+    else if (file !== this.#failed.file || Date.now() - this.#failed.at >= RETRY_MS) await this.#open(file);
+  }
+
+  #find(): StateDbSearch {
+    const found = this.#finder.find();
+    this.#others = found.others;
+    for (const { file, why } of found.others) this.#tell(`state DB ${found.file}; not used: ${file} (${why})`);
+    return found;
   }
 
   async #open(file: string): Promise<void> {
-    const { stateDb, problem, isPassing = false } = await openCodexsStateDb(file, this.#config);
+    const { stateDb, problem = 'it cannot be used' } = await openCodexStateDb(file, this.#config);
     if (!stateDb) {
-      this.#failedAt = Date.now();
-      if (problem !== undefined && problem !== this.problem) {
-        this.#warn(`serving from the rollout files, without the state DB: ${problem}`);
-      }
-      this.#refuse(problem, isPassing);
+      this.#failed = { file, at: Date.now() };
+      this.#tell(`serving from the rollout files, and writing nothing, without the state DB: ${problem}`);
+      this.#handle.wait(problem);
       return;
     }
-    this.#opened.push(stateDb);
+    this.#failed = { file: undefined, at: 0 };
     await this.#give(stateDb);
-    this.#refuse(undefined, false);
-    this.#slot.fill(stateDb);
+    this.#handle.serve(stateDb);
   }
 
-  #refuse(problem: string | undefined, isPassing: boolean): void {
-    this.problem = problem;
-    this.#slot.blockedBecause = isPassing ? problem : undefined;
-    this.#slot.passedOverBecause = isPassing ? undefined : problem;
+  /** Says each thing once. */
+  #tell(message: string): void {
+    if (this.#toldOf.has(message)) return;
+    this.#toldOf.add(message);
+    this.#warn(message);
   }
 
   /** What it lacks and we know goes there, and ours is not used any more. */
   async #give(codexs: StateDb): Promise<void> {
     if (this.#config.own !== 'create' || codexs.readOnly) return;
-    const own = await openOwnStateDb({ ...this.#config, own: 'existing' });
+    const { status } = this.#handle;
+    const isOpen = status.kind === 'index';
+    const own = isOpen ? status.db : (await openOwnStateDb({ ...this.#config, own: 'existing' })).stateDb;
     try {
-      await adopt(codexs, this.#library, own.stateDb);
+      await adopt(codexs, this.#library, own);
     } catch (error) {
       this.#warn(
         `names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`,
       );
     } finally {
-      own.stateDb?.close();
+      if (!isOpen) own?.close();
     }
   }
 }

@@ -3,7 +3,7 @@ import type { RolloutLibrary } from './rollout/rollout-library.js';
 import { backfillProgress } from './state/backfill-lease.js';
 import { openOwnStateDb, type StateDbConfig } from './state/open-state-db.js';
 import type { StateDb } from './state/state-db.js';
-import type { StateDbSlot } from './state/state-db-slot.js';
+import type { StateDbHandle } from './state/state-db-handle.js';
 import { Backfill, type BackfillOptions, type BackfillSummary } from './thread-store/local/backfill.js';
 import type { Warn } from './thread-store/local/local-home.js';
 
@@ -14,7 +14,8 @@ import type { Warn } from './thread-store/local/local-home.js';
 export class OwnDb {
   #backfill: Backfill | undefined;
   #filling: Promise<unknown> = Promise.resolve();
-  readonly #opened: StateDb[] = [];
+  /** The one that is being filled, and is not handed out yet. */
+  #filled: StateDb | undefined;
   #isClosed = false;
   /** What the first backfill did, once it is done; undefined where there was nothing to fill, or it was stopped. */
   backfilled: Promise<BackfillSummary | undefined> = Promise.resolve(undefined);
@@ -23,12 +24,12 @@ export class OwnDb {
 
   constructor(
     private readonly library: RolloutLibrary,
-    private readonly slot: StateDbSlot,
+    private readonly handle: StateDbHandle,
     private readonly config: StateDbConfig,
     private readonly onProgress: BackfillOptions['onProgress'],
     private readonly warn: Warn,
   ) {
-    slot.onLost = (lost) => {
+    handle.onLost = (lost) => {
       if (lost.owner === 'threadkeeper' && config.own === 'create') this.#filling = this.#remake(lost);
     };
   }
@@ -41,7 +42,6 @@ export class OwnDb {
       this.warn(stateDb ? problem : `serving from the rollout files, without the state DB: ${problem}`);
     }
     if (!stateDb) return undefined;
-    this.#opened.push(stateDb);
     this.backfilled = this.#fill(stateDb);
     this.#filling = this.backfilled;
     return { isRemade };
@@ -51,15 +51,16 @@ export class OwnDb {
     this.#isClosed = true;
     this.#backfill?.stop();
     await this.#filling;
-    for (const stateDb of this.#opened) stateDb.close();
+    this.#filled?.close();
   }
 
   /** Fills a DB and hands it out; one that cannot be filled is not handed out. Undefined when it was stopped before. */
   async #fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
+    this.#filled = stateDb;
     if (stateDb.readOnly) {
       // Only looked at: it is of use when it is complete already.
       const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
-      if (isComplete) this.slot.fill(stateDb);
+      if (isComplete) this.#handOut(stateDb);
       else this.problem = `${path.basename(stateDb.file)} is not filled yet`;
       return undefined;
     }
@@ -67,7 +68,7 @@ export class OwnDb {
     try {
       const summary = await this.#backfill.run();
       if (!summary) return undefined;
-      this.slot.fill(stateDb);
+      this.#handOut(stateDb);
       const { unreadable } = summary;
       if (unreadable.length > 0) {
         this.warn(`${unreadable.length} rollouts could not be indexed:\n  ${unreadable.join('\n  ')}`);
@@ -80,6 +81,13 @@ export class OwnDb {
     }
   }
 
+  /** Where Codex's DB has come meanwhile ours is not needed. */
+  #handOut(stateDb: StateDb): void {
+    this.#filled = undefined;
+    this.handle.serve(stateDb);
+    if (this.handle.db !== stateDb) stateDb.close();
+  }
+
   async #remake(lost: StateDb): Promise<void> {
     if (this.#isClosed) return;
     const { stateDb, problem } = await openOwnStateDb(this.config);
@@ -88,8 +96,7 @@ export class OwnDb {
       stateDb?.close();
       return;
     }
-    this.#opened.push(stateDb);
     await this.#fill(stateDb);
-    if (this.slot.current === stateDb) this.warn(`the state DB is back (${lost.file})`);
+    if (this.handle.db === stateDb) this.warn(`the state DB is back (${lost.file})`);
   }
 }

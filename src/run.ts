@@ -9,6 +9,7 @@ import { list } from './commands/list.js';
 import { progressOn } from './commands/progress.js';
 import { show } from './commands/show.js';
 import { ThreadkeeperError } from './protocol/errors.js';
+import type { StateDbStatus } from './state/state-db-status.js';
 import type { Threadkeeper } from './threadkeeper.js';
 import { VERSION } from './version.js';
 
@@ -106,24 +107,30 @@ async function reporting(action: () => Promise<number>): Promise<number> {
 }
 
 async function reportBackfill(
-  { backfilled, slot, stateDbProblem, manager }: HomeThreadkeeper,
+  { backfilled, stateDb, indexProblem, manager, library }: HomeThreadkeeper,
   json: boolean,
 ): Promise<boolean> {
   const summary = await backfilled;
+  const { status } = stateDb;
   // A list brings what was filled before in line with the files, and tells what is left out.
   const query = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 1 } as const;
-  const warnings = slot.current ? (await manager.listThreads(query)).warnings : [];
-  const isOurs = slot.current?.owner === 'threadkeeper';
-  if (json)
-    print(`${JSON.stringify({ stateDb: slot.current?.file, problem: stateDbProblem, ...summary, warnings })}\n`);
-  else if (slot.current && !isOurs)
-    print(`Codex has a state DB here (${slot.current.file}); there is nothing to fill.\n`);
-  else if (summary)
-    print(
-      `${summary.indexed} threads indexed, ${summary.unreadable.length} rollouts unreadable: ${slot.current?.file}\n`,
-    );
-  if (!json && isOurs) for (const warning of warnings) print(`note: ${warning}\n`);
-  return slot.current !== undefined;
+  const warnings = stateDb.db ? (await manager.listThreads(query)).warnings : [];
+  const problem = problemOf(status) ?? indexProblem;
+  if (json) print(`${JSON.stringify({ stateDb: stateDb.db?.file, problem, ...summary, warnings })}\n`);
+  else if (status.kind === 'codex') print(`Codex has a state DB here (${status.db.file}); there is nothing to fill.\n`);
+  else if (status.kind === 'index') {
+    const { indexed = 0, unreadable = [] } = summary ?? {};
+    print(`${indexed} threads indexed, ${unreadable.length} rollouts unreadable: ${status.db.file}\n`);
+    for (const warning of warnings) print(`note: ${warning}\n`);
+  } else {
+    const reason = problem ?? `the home ${library.home.root} does not exist, so there is nothing to fill`;
+    process.stderr.write(`threadkeeper: no index was filled: ${reason}\n`);
+  }
+  return stateDb.db !== undefined;
+}
+
+function problemOf(status: StateDbStatus): string | undefined {
+  return status.kind === 'waiting' || status.kind === 'files' ? status.reason : undefined;
 }
 
 async function serve(options: ServeOptions): Promise<number> {

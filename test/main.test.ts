@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openStateDb } from '../src/state/open-state-db.js';
+import { onlySqliteHome, openStateDb } from '../src/state/open-state-db.js';
 import { OurServer, PROJECT, type ThreadList } from './support/mcp-client.js';
 import { addRow, TestHome } from './support/test-home.js';
 
@@ -106,7 +106,7 @@ describe('the process', () => {
     async (how) => {
       const home = new TestHome();
       home.rollout({ turns: [['q', 'a']] });
-      (await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create' })).stateDb?.close();
+      (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' })).stateDb?.close();
       const holder = new Database(path.join(home.root, 'threadkeeper.sqlite'));
       onTestFinished(() => void holder.close());
       holder.exec('BEGIN IMMEDIATE');

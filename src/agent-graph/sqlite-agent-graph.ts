@@ -2,7 +2,7 @@ import { asThreadId, type ThreadId } from '../protocol/ids.js';
 import { storedSessionSource } from '../protocol/session-source.js';
 import { SpawnEdgeRows } from '../state/spawn-edge-rows.js';
 import { type StateDb, StateDbLost } from '../state/state-db.js';
-import type { StateDbSlot } from '../state/state-db-slot.js';
+import type { StateDbHandle } from '../state/state-db-handle.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
 import type { RolloutAgentGraph } from './rollout-agent-graph.js';
 import { childrenOf, descendantsOf, type EdgesBelow, edgesByParent } from './spawn-tree.js';
@@ -16,13 +16,13 @@ const LOOK_MS = 500;
  * by the rollouts that have no row. Without a DB, or when it turns out to be damaged, all edges come from the rollouts.
  */
 export class SqliteAgentGraph implements AgentGraphStore {
-  readonly #slot: StateDbSlot;
+  readonly #stateDb: StateDbHandle;
   readonly #rollouts: RolloutAgentGraph;
   #rows: { db: StateDb; edges: SpawnEdgeRows } | undefined;
   #lacking: { key: string; at: number; below: EdgesBelow } | undefined;
 
-  constructor(slot: StateDbSlot, rollouts: RolloutAgentGraph) {
-    this.#slot = slot;
+  constructor(stateDb: StateDbHandle, rollouts: RolloutAgentGraph) {
+    this.#stateDb = stateDb;
     this.#rollouts = rollouts;
   }
 
@@ -47,7 +47,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
   }
 
   #opened(): { db: StateDb; edges: SpawnEdgeRows } | undefined {
-    const db = this.#slot.current;
+    const { db } = this.#stateDb;
     if (this.#rows?.db !== db) this.#rows = db && { db, edges: new SpawnEdgeRows(db) };
     return this.#rows;
   }
@@ -62,7 +62,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
       }
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
-      if (rows) this.#slot.lose(rows.db);
+      if (rows) this.#stateDb.lose(rows.db, error.message);
     }
     return walk(edgesByParent(await this.#rollouts.edges()));
   }

@@ -13,10 +13,12 @@ export async function doctor(
 ): Promise<{ report: string; isHealthy: boolean }> {
   // Ours may turn out not to be filled.
   await parts.backfilled;
-  const { manager, library, slot, stateDbProblem, installationId } = parts;
-  const check = await checkHome(library, slot.current);
+  const { manager, library, stateDb: handle, indexProblem, installationId } = parts;
+  const { status } = handle;
+  const stateDbProblem = status.kind === 'waiting' ? status.reason : indexProblem;
+  const check = await checkHome(library, handle.db);
   const isHealthy = check.findings.length === 0 && stateDbProblem === undefined;
-  const stateDb = slot.current && path.basename(slot.current.file);
+  const stateDb = handle.db && path.basename(handle.db.file);
   if (json)
     return {
       report: `${JSON.stringify({ home: library.home.root, installationId, stateDb, stateDbProblem, ...check })}\n`,

@@ -43,7 +43,7 @@ export async function exportCommand(command: TransferCommand): Promise<Transferr
   const { home: folder } = command.home;
   const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
   return await transfer(command, home, async (local, database) => {
-    const hasRows = local.slot.current !== undefined;
+    const hasRows = local.stateDb.status.kind === 'codex';
     const report = await exportThreads(database, { ...local, hasRows }, command);
     if (!hasRows) {
       report.warnings.push(

@@ -1,6 +1,6 @@
-import { readlinkSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, readlinkSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { systemErrorCode, unsupported } from '../protocol/errors.js';
+import { systemErrorCode, unsupported, writeFailure } from '../protocol/errors.js';
 
 /** The folders and files of a Codex home that hold threads (docs/codex-home.md, Layout). */
 export class RolloutHome {
@@ -60,6 +60,15 @@ export class RolloutHome {
       );
     }
     for (const folder of [this.sessions, this.archived]) this.assertInside(folder);
+  }
+
+  /** Throws `read_only` when nothing can be made in the home. */
+  assertWritable(): void {
+    try {
+      accessSync(this.root, constants.W_OK);
+    } catch (error) {
+      throw writeFailure('writing to the home', error);
+    }
   }
 
   /** Throws `unsupported` when a path of the home leads out of it through a link. */

@@ -1,24 +1,22 @@
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { ThreadkeeperError } from '../protocol/errors.js';
+import { systemErrorCode } from '../protocol/errors.js';
 import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './own-schema.js';
 import { StateDb, sqliteMessage } from './state-db.js';
+import { type SqliteHomes, StateDbFinder } from './state-db-search.js';
 
-/** What `openStateDb` came to: a handle, or the reason why there is none. */
+/** What opening a DB came to: a handle, or the reason why there is none. */
 export interface StateDbOpening {
   readonly stateDb: StateDb | undefined;
   /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
   readonly problem: string | undefined;
-  /** True when what keeps it from being used will pass: a lock, a backfill at work. */
-  readonly isPassing?: boolean | undefined;
   /** True when ours was damaged, and is a new one now. */
   readonly isRemade?: boolean | undefined;
 }
 
 export interface StateDbConfig {
-  /** The folder of the SQLite files: CODEX_SQLITE_HOME, else `sqlite_home` of config.toml, else the home. */
-  readonly sqliteHome: string;
+  readonly homes: SqliteHomes;
   readonly readOnly: boolean;
   /** Where Codex has no DB: may ours be made, only be used when it is there, or neither? */
   readonly own: 'create' | 'existing' | 'never';
@@ -29,19 +27,25 @@ export interface StateDbConfig {
 export const OWN_STATE_DB = 'threadkeeper.sqlite';
 const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
 
+/** The directories of a home that keeps its SQLite files in one directory alone. */
+export function onlySqliteHome(main: string): SqliteHomes {
+  return { main, isConfigured: false, others: [] };
+}
+
 /**
- * Opens the state DB of a SQLite home: Codex's if there is one, else ours; while Codex's is there but unusable there is
- * no handle at all.
+ * Opens the state DB of a home: Codex's if there is one, else ours; while Codex's exists but cannot be used there is no
+ * handle at all.
  */
 export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
-  const file = findStateDb(config.sqliteHome);
-  return file === undefined ? await openOwnStateDb(config) : await openCodexsStateDb(file, config);
+  const { file, doubt } = new StateDbFinder(config.homes).find();
+  if (doubt !== undefined) return { stateDb: undefined, problem: doubt };
+  return file === undefined ? await openOwnStateDb(config) : await openCodexStateDb(file, config);
 }
 
 /** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
-export async function openCodexsStateDb(
+export async function openCodexStateDb(
   file: string,
-  { readOnly, busyTimeoutMs }: StateDbConfig,
+  { readOnly, busyTimeoutMs }: Pick<StateDbConfig, 'readOnly' | 'busyTimeoutMs'>,
 ): Promise<StateDbOpening> {
   return await usable(file, () => new StateDb(file, { owner: 'codex', readOnly, busyTimeoutMs }));
 }
@@ -53,18 +57,21 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
     return { stateDb: undefined, problem: `${path.basename(file)} is no file` };
   }
   try {
+    accessSync(file, constants.R_OK);
     stateDb = open();
     const opened = stateDb;
     const problem = await opened.read(() => opened.unusableBecause());
     if (problem === undefined) return { stateDb, problem };
-    const isPassing = await opened.read(() => opened.isBeingFilled());
     stateDb.close();
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${problem}`, isPassing };
+    return { stateDb: undefined, problem: `${file}: ${problem}` };
   } catch (error) {
     stateDb?.close();
-    const isHeld = error instanceof Database.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
-    const isPassing = isHeld || (error instanceof ThreadkeeperError && error.code === 'conflict');
-    return { stateDb: undefined, problem: `${path.basename(file)}: ${sqliteMessage(error)}`, isPassing };
+    const code = systemErrorCode(error);
+    const isDenied = code === 'EACCES' || code === 'EPERM';
+    return {
+      stateDb: undefined,
+      problem: `${file}: ${isDenied ? `it may not be read (${code})` : sqliteMessage(error)}`,
+    };
   }
 }
 
@@ -73,7 +80,8 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
  * is damaged.
  */
 export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpening> {
-  const { sqliteHome, own, busyTimeoutMs } = config;
+  const { homes, own, busyTimeoutMs } = config;
+  const sqliteHome = homes.main;
   const file = ownStateDbFile(sqliteHome);
   const exists = existsSync(file);
   const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
@@ -158,25 +166,6 @@ function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; pr
 
 export function ownStateDbFile(sqliteHome: string): string {
   return path.join(sqliteHome, OWN_STATE_DB);
-}
-
-/** The highest generation of Codex's state DB in a folder, or undefined. */
-export function findStateDb(sqliteHome: string): string | undefined {
-  let newest: { generation: number; name: string } | undefined;
-  for (const name of listNames(sqliteHome)) {
-    const match = /^state_(\d{1,9})\.sqlite$/.exec(name);
-    const generation = Number(match?.[1] ?? Number.NaN);
-    if (match && generation > (newest?.generation ?? -1)) newest = { generation, name };
-  }
-  return newest && path.join(sqliteHome, newest.name);
-}
-
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 function isFolder(folder: string): boolean {

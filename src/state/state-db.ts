@@ -47,6 +47,9 @@ export class StateDb {
   #held: { until: number; by: 'read' | 'write' } = { until: 0, by: 'read' };
   #schemaVersion: unknown;
   #isSchemaKnown = false;
+  /** Reads and writes under way: they end before the file is closed. */
+  #running = 0;
+  #isClosing = false;
 
   constructor(
     readonly file: string,
@@ -148,8 +151,10 @@ export class StateDb {
     return statSync(this.file, { throwIfNoEntry: false })?.ino === this.#inode;
   }
 
+  /** Closes the file as soon as nothing runs on it; a later read or write throws StateDbLost. */
   close(): void {
-    this.#db.close();
+    this.#isClosing = true;
+    if (this.#running === 0) this.#db.close();
   }
 
   #statement(sql: string): Database.Statement {
@@ -162,6 +167,17 @@ export class StateDb {
   }
 
   async #retry<T>(kind: 'read' | 'write', action: () => T): Promise<T> {
+    if (this.#isClosing) throw new StateDbLost('another state DB has taken its place');
+    this.#running += 1;
+    try {
+      return await this.#tryUntilFree(kind, action);
+    } finally {
+      this.#running -= 1;
+      if (this.#isClosing && this.#running === 0) this.#db.close();
+    }
+  }
+
+  async #tryUntilFree<T>(kind: 'read' | 'write', action: () => T): Promise<T> {
     const patience =
       Date.now() < this.#held.until ? Math.min(HELD_PATIENCE_MS, this.#busyTimeoutMs) : this.#busyTimeoutMs;
     const deadline = Date.now() + patience;

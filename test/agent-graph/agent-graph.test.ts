@@ -7,8 +7,8 @@ import { SqliteAgentGraph } from '../../src/agent-graph/sqlite-agent-graph.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { openStateDb } from '../../src/state/open-state-db.js';
-import { StateDbSlot } from '../../src/state/state-db-slot.js';
+import { onlySqliteHome, openStateDb } from '../../src/state/open-state-db.js';
+import { StateDbHandle } from '../../src/state/state-db-handle.js';
 import { errorOf } from '../support/error-of.js';
 import { openDb } from '../support/postgres-store.js';
 import { addEdge, addRow, newId, spawnedBy, TestHome } from '../support/test-home.js';
@@ -73,10 +73,10 @@ const pairs = (edges: readonly Pair[]): SpawnEdge[] =>
   edges.map(([parentThreadId, childThreadId]) => ({ parentThreadId, childThreadId, status: 'open' }));
 
 async function sqliteGraph(home: TestHome): Promise<SqliteAgentGraph> {
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
-  return new SqliteAgentGraph(new StateDbSlot(stateDb), rolloutGraph(home));
+  return new SqliteAgentGraph(new StateDbHandle(stateDb), rolloutGraph(home));
 }
 
 function rolloutGraph(home: TestHome): RolloutAgentGraph {

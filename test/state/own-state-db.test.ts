@@ -2,13 +2,13 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { OWN_STATE_DB, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
+import { OWN_STATE_DB, onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
 import { OWN_SCHEMA_VERSION } from '../../src/state/own-schema.js';
 import { ThreadRows } from '../../src/state/thread-rows.js';
 import { TestHome } from '../support/test-home.js';
 
 async function opening(home: TestHome, config: Partial<StateDbConfig> = {}) {
-  const found = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create', ...config });
+  const found = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create', ...config });
   onTestFinished(() => found.stateDb?.close());
   return found;
 }
@@ -62,7 +62,7 @@ describe('our own state DB', () => {
     }
     const home = new TestHome();
     const nowhere = path.join(home.root, 'nowhere');
-    expect((await opening(home, { sqliteHome: nowhere })).stateDb).toBeUndefined();
+    expect((await opening(home, { homes: onlySqliteHome(nowhere) })).stateDb).toBeUndefined();
     expect(readdirSync(withCodexs.root)).not.toContain(OWN_STATE_DB);
   });
 

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findStateDb, openStateDb } from '../../src/state/open-state-db.js';
+import { onlySqliteHome, openStateDb } from '../../src/state/open-state-db.js';
 import type { StateDb } from '../../src/state/state-db.js';
 import { ThreadRows } from '../../src/state/thread-rows.js';
 import { errorOf } from '../support/error-of.js';
@@ -10,7 +10,7 @@ import { addRow, newId, TestHome } from '../support/test-home.js';
 
 async function opened(home: TestHome, busyTimeoutMs = 300): Promise<StateDb> {
   const { stateDb, problem } = await openStateDb({
-    sqliteHome: home.root,
+    homes: onlySqliteHome(home.root),
     readOnly: false,
     own: 'never',
     busyTimeoutMs,
@@ -22,7 +22,7 @@ async function opened(home: TestHome, busyTimeoutMs = 300): Promise<StateDb> {
 
 const problemOf = async (home: TestHome) => {
   const { stateDb, problem } = await openStateDb({
-    sqliteHome: home.root,
+    homes: onlySqliteHome(home.root),
     readOnly: false,
     own: 'never',
     busyTimeoutMs: 200,
@@ -36,13 +36,12 @@ describe('openStateDb', () => {
     expect(await problemOf(new TestHome())).toEqual({ hasHandle: false, problem: undefined });
   });
 
-  it('adopts the highest generation', async () => {
+  it('opens the generation that was written last', async () => {
     const home = new TestHome();
-    home.stateDb('state_4.sqlite');
-    home.stateDb('state_12.sqlite');
+    home.stateDb('state_4.sqlite').exec('ALTER TABLE threads ADD COLUMN of_the_past TEXT');
     home.stateDb('state_5.sqlite');
+    home.stateDb('state_12.sqlite').exec('ALTER TABLE threads ADD COLUMN from_the_future TEXT');
     writeFileSync(path.join(home.root, 'state_99.sqlite-wal'), '');
-    expect(path.basename(findStateDb(home.root) ?? '')).toBe('state_12.sqlite');
     expect(path.basename((await opened(home)).file)).toBe('state_12.sqlite');
   });
 
@@ -187,7 +186,7 @@ describe('a write', () => {
     const home = new TestHome();
     const id = newId();
     addRow(home.stateDb(), { id, rollout_path: '/x', title: 'before' });
-    const stateDb = (await openStateDb({ sqliteHome: home.root, readOnly: true, own: 'never' })).stateDb;
+    const stateDb = (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: true, own: 'never' })).stateDb;
     onTestFinished(() => stateDb?.close());
     expect(stateDb?.readOnly).toBe(true);
     const rows = stateDb && new ThreadRows(stateDb);

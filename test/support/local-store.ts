@@ -2,8 +2,8 @@ import { onTestFinished } from 'vitest';
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/bootstrap-home.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
-import { StateDbSlot } from '../../src/state/state-db-slot.js';
+import { onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
+import { StateDbHandle } from '../../src/state/state-db-handle.js';
 import { Backfill } from '../../src/thread-store/local/backfill.js';
 import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 
@@ -36,10 +36,10 @@ export async function openStore(
   home: string,
   { own = 'never', busyTimeoutMs }: StoreOptions = {},
 ): Promise<LocalThreadStore> {
-  const { stateDb } = await openStateDb({ sqliteHome: home, readOnly: false, own, busyTimeoutMs });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home), readOnly: false, own, busyTimeoutMs });
   const library = new RolloutLibrary(new RolloutHome(home));
   if (stateDb?.owner === 'threadkeeper') await new Backfill(library, stateDb).run();
-  const store = new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn: () => {} });
+  const store = new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn: () => {} });
   onTestFinished(async () => {
     await store.close();
     stateDb?.close();

@@ -21,8 +21,8 @@ function remote(home: TestHome): string {
 it('a file system on which SQLite cannot work is served from its files, with a message that says what to do', async () => {
   const home = new TestHome();
   const { id } = home.rollout({ turns: [['q', 'a']] });
-  const { manager, slot, warnings } = await open(remote(home), { ownStateDb: 'create' });
-  expect(slot.current).toBeUndefined();
+  const { manager, stateDb, warnings } = await open(remote(home), { ownStateDb: 'create' });
+  expect(stateDb.db).toBeUndefined();
   expect(warnings.join()).toContain('--sqlite-home');
   expect(readdirSync(home.root)).toEqual(['sessions']);
   await manager.updateThreadMetadata(id, { name: 'Remote', gitInfo: { branch: 'b' } });
@@ -38,7 +38,7 @@ it('with the DB in a local folder it is indexed all the same', async () => {
   const home = new TestHome();
   home.rollout();
   const local = new TestHome();
-  const { slot, manager } = await open(remote(home), { ownStateDb: 'create', sqliteHome: local.root });
-  expect(slot.current?.owner).toBe('threadkeeper');
+  const { stateDb, manager } = await open(remote(home), { ownStateDb: 'create', sqliteHome: local.root });
+  expect(stateDb.status.kind).toBe('index');
   expect((await manager.listThreads(ALL)).total).toBe(1);
 });

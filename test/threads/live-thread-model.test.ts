@@ -8,8 +8,8 @@ import type { ThreadId } from '../../src/protocol/ids.js';
 import { eventItem } from '../../src/protocol/rollout-item.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { openStateDb } from '../../src/state/open-state-db.js';
-import { StateDbSlot } from '../../src/state/state-db-slot.js';
+import { onlySqliteHome, openStateDb } from '../../src/state/open-state-db.js';
+import { StateDbHandle } from '../../src/state/state-db-handle.js';
 import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
 import { descriptorsOf } from '../support/descriptors.js';
@@ -44,10 +44,15 @@ class Real {
   }
 
   async start(): Promise<void> {
-    const { stateDb } = await openStateDb({ sqliteHome: this.home, readOnly: false, own: 'never' });
+    const { stateDb } = await openStateDb({ homes: onlySqliteHome(this.home), readOnly: false, own: 'never' });
     this.#closeDb = () => stateDb?.close();
     const library = new RolloutLibrary(new RolloutHome(this.home));
-    this.#store = new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn: () => {} });
+    this.#store = new LocalThreadStore({
+      library,
+      stateDb: new StateDbHandle(stateDb),
+      readOnly: false,
+      warn: () => {},
+    });
   }
 
   async load(isNew: boolean): Promise<LiveThread> {

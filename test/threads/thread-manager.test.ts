@@ -5,7 +5,7 @@ import type { ThreadId } from '../../src/protocol/ids.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { acquireWriterLock } from '../../src/rollout/writer-lock.js';
-import { StateDbSlot } from '../../src/state/state-db-slot.js';
+import { StateDbHandle } from '../../src/state/state-db-handle.js';
 import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
 
 import { errorOf } from '../support/error-of.js';
@@ -29,7 +29,7 @@ async function tree() {
   const rolloutHome = new RolloutHome(home.root);
   const store = new LocalThreadStore({
     library: new RolloutLibrary(rolloutHome),
-    slot: new StateDbSlot(),
+    stateDb: new StateDbHandle(),
     readOnly: false,
     warn: () => {},
   });

@@ -26,7 +26,7 @@ async function imported(home: TestHome, to: Database, dryRun = false): Promise<T
 }
 
 async function exported(from: Database, to: HomeThreadkeeper, dryRun = false): Promise<TransferReport> {
-  const target = { ...to, hasRows: to.slot.current !== undefined };
+  const target = { ...to, hasRows: to.stateDb.status.kind === 'codex' };
   return await exportThreads(from, target, { dryRun, onProgress: () => {} });
 }
 

@@ -18,6 +18,6 @@ export interface HomeRepairParts {
 export async function repairHome({ local, listing, resolver, mover }: HomeRepairParts): Promise<void> {
   local.catalog.refresh();
   for (const threadId of local.catalog.doubledThreads()) await mover.settle(threadId);
-  if (local.indexesFiles || local.rows?.db.readOnly !== false) return;
+  if (local.status.kind !== 'codex' || local.status.db.readOnly) return;
   await resolver.repairRows(await listing.strayRows());
 }

@@ -7,7 +7,8 @@ import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { SummaryCache } from '../../rollout/summary-cache.js';
 import type { StateDb } from '../../state/state-db.js';
 import { StateDbLost } from '../../state/state-db.js';
-import type { StateDbSlot } from '../../state/state-db-slot.js';
+import type { StateDbHandle } from '../../state/state-db-handle.js';
+import type { StateDbStatus } from '../../state/state-db-status.js';
 import { ThreadRows } from '../../state/thread-rows.js';
 
 /** Says something to the person who runs the server; never to the client. */
@@ -33,7 +34,7 @@ export class LocalHome {
 
   constructor(
     library: RolloutLibrary,
-    readonly slot: StateDbSlot,
+    readonly stateDb: StateDbHandle,
     readonly warn: Warn,
   ) {
     this.home = library.home;
@@ -44,19 +45,14 @@ export class LocalHome {
 
   /** The rows, or undefined where there is no state DB or it was lost. */
   get rows(): Rows | undefined {
-    const db = this.slot.current;
+    const { db } = this.stateDb;
     if (this.#rows?.db !== db) this.#rows = db && { db, threads: new ThreadRows(db) };
     return this.#rows;
   }
 
-  /** True where the rows are our own index of the files, and not Codex's. */
-  get indexesFiles(): boolean {
-    return this.slot.current?.owner === 'threadkeeper';
-  }
-
-  /** False for an index of ours that may only be read: its rows can lag behind the files. */
-  get keepsRowsTrue(): boolean {
-    return !this.indexesFiles || this.slot.current?.readOnly === false;
+  /** Which state DB serves now, and why. */
+  get status(): StateDbStatus {
+    return this.stateDb.status;
   }
 
   /**
@@ -64,12 +60,13 @@ export class LocalHome {
    * Codex would not learn of the change.
    */
   async readyToWrite(): Promise<void> {
-    await this.slot.look();
-    const { blockedBecause } = this.slot;
-    if (blockedBecause === undefined) return;
+    await this.stateDb.look();
+    const { status } = this;
+    if (status.kind !== 'waiting') return;
+    this.home.assertWritable();
     throw conflict(
-      `Codex’s state DB cannot be written now (${blockedBecause})`,
-      'Nothing was changed. Try again in a moment; if it stays so, find the program that holds the DB.',
+      `Codex’s state DB cannot be written now (${status.reason})`,
+      'Nothing was changed: Codex would not see it. Try again in a moment. If it stays so, threadkeeper doctor says what stands in the way.',
     );
   }
 
@@ -112,7 +109,7 @@ export class LocalHome {
    * and one that cannot be written now is brought in line before a later list.
    */
   async keepRow<T>(threadId: ThreadId, change: (rows: ThreadRows) => T): Promise<T | undefined> {
-    if (!this.indexesFiles) return await this.writeRows(change);
+    if (this.status.kind !== 'index') return await this.writeRows(change);
     try {
       return await this.writeRows(change);
     } catch (error) {
@@ -123,9 +120,9 @@ export class LocalHome {
   }
 
   #lose(db: StateDb, error: StateDbLost): void {
-    if (this.slot.current === db) {
+    if (this.stateDb.db === db) {
       this.warn(`the state DB cannot be used any more (${error.message}); serving from the rollout files`);
     }
-    this.slot.lose(db);
+    this.stateDb.lose(db, error.message);
   }
 }

@@ -63,10 +63,10 @@ export class LocalListing {
   async list(params: ListThreadsParams): Promise<ThreadPage> {
     validateListParams(params);
     for (;;) {
-      const db = this.#local.slot.current;
+      const { db } = this.#local.stateDb;
       const page = await this.#list(params);
       // Rows and files were of two minds when the handle came or went meanwhile.
-      if (this.#local.slot.current === db) return page;
+      if (this.#local.stateDb.db === db) return page;
     }
   }
 
@@ -134,7 +134,7 @@ export class LocalListing {
     const meta = await this.#resolver.metaOf(file).catch(() => undefined);
     const thread = threadFromRow(row, file, meta, this.#local.names);
     // What our index took from another file may be gone with that file.
-    const isBorrowed = this.#local.indexesFiles && meta?.historyBase !== undefined;
+    const isBorrowed = this.#local.status.kind === 'index' && meta?.historyBase !== undefined;
     if (thread.preview !== '' && !isBorrowed) return thread;
     return { ...thread, preview: await this.#previews.previewOf(file).catch(() => '') };
   }
@@ -189,7 +189,7 @@ export class LocalListing {
     if (known && isSameDb && isSameFiles && now - known.at < LOOK_MS) return known.value;
     const version = await this.#local.readRows(() => this.#rowsVersion());
     const key = `${catalog.generation} ${version ?? ''}`;
-    if (known?.key === key && isSameDb && this.#local.keepsRowsTrue) {
+    if (known?.key === key && isSameDb && !this.#mayLag) {
       known.at = now;
       return known.value;
     }
@@ -238,10 +238,16 @@ export class LocalListing {
     return { loose, unusableRows, missingFiles, outsideHome, malformed };
   }
 
+  /** True for an index of ours that may only be read: its rows can lag behind the files. */
+  get #mayLag(): boolean {
+    const { status } = this.#local;
+    return status.kind === 'index' && !status.isWritable;
+  }
+
   /** Rows of an index of ours that may not be brought in line: those whose files have changed since. */
   #staleRows(rows: ThreadRows): ReadonlySet<string> {
     const stale = new Set<string>();
-    if (this.#local.keepsRowsTrue) return stale;
+    if (!this.#mayLag) return stale;
     for (const [id, { path: file, size, modifiedAt }] of rows.indexed()) {
       const stat = statSync(file, { throwIfNoEntry: false });
       if (stat?.size !== size || stat.mtimeMs !== modifiedAt) stale.add(id);

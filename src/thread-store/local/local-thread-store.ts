@@ -9,7 +9,8 @@ import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { Durability } from '../../rollout/rollout-recorder.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
-import type { StateDbSlot } from '../../state/state-db-slot.js';
+import type { StateDbHandle } from '../../state/state-db-handle.js';
+import type { StateDbStatus } from '../../state/state-db-status.js';
 import type { ThreadRow } from '../../state/thread-rows.js';
 import { KeyedQueue } from '../keyed-queue.js';
 import type {
@@ -41,8 +42,8 @@ import { historyModeOf, type ResolvedThread, ThreadResolver } from './thread-res
 
 export interface LocalThreadStoreOptions {
   readonly library: RolloutLibrary;
-  /** Opened and closed by the caller; an empty slot is a normal case, then the files serve alone. */
-  readonly slot: StateDbSlot;
+  /** Opened and closed by the caller; one without a DB is a normal case, then the files serve alone. */
+  readonly stateDb: StateDbHandle;
   /** Refuses every write. */
   readonly readOnly: boolean;
   /** What a flush of a live thread promises. */
@@ -64,8 +65,8 @@ export class LocalThreadStore implements ThreadStore {
   /** Calls of one client can come all at once: two writes on one thread are no conflict. */
   readonly #writes = new KeyedQueue<ThreadId>();
 
-  constructor({ library, slot, readOnly: isReadOnly, durability, warn }: LocalThreadStoreOptions) {
-    this.#local = new LocalHome(library, slot, warn);
+  constructor({ library, stateDb, readOnly: isReadOnly, durability, warn }: LocalThreadStoreOptions) {
+    this.#local = new LocalHome(library, stateDb, warn);
     this.#resolver = new ThreadResolver(this.#local);
     this.#previews = new PreviewReader(this.#local);
     this.#ownIndex = new OwnIndex(this.#local);
@@ -74,15 +75,14 @@ export class LocalThreadStore implements ThreadStore {
     this.#mover = new ThreadMover(this.#local, this.#resolver, this.#live);
     this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
     const description = () => {
-      const file = slot.current?.file;
-      return `${library.home.root} (${file ? `state DB ${file}` : 'no state DB, from the rollout files'})`;
+      return `${library.home.root} (${described(stateDb.status)})`;
     };
     this.capabilities = {
       get description() {
         return description();
       },
       get keepsRecency() {
-        return slot.current?.owner === 'codex';
+        return stateDb.status.kind === 'codex';
       },
       isReadOnly,
       // Codex reads legacy threads at once; paginated ones only after it has made a projection of them.
@@ -131,7 +131,8 @@ export class LocalThreadStore implements ThreadStore {
       if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
       await this.#local.readyToWrite();
       const warnings = await this.#writer.write(threadId, patch);
-      if (this.#local.indexesFiles) await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
+      if (this.#local.status.kind === 'index')
+        await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
       return { thread: await this.readThread(threadId), warnings };
     });
   }
@@ -239,9 +240,10 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async #stored({ file, meta, row }: ResolvedThread): Promise<StoredThread> {
-    if (row && !(this.#local.indexesFiles && isStale(file, row))) {
+    const isIndex = this.#local.status.kind === 'index';
+    if (row && !(isIndex && isStale(file, row))) {
       const thread = threadFromRow(row, file, meta, this.#local.names);
-      const isBorrowed = this.#local.indexesFiles && meta?.historyBase !== undefined;
+      const isBorrowed = isIndex && meta?.historyBase !== undefined;
       return thread.preview === '' || isBorrowed
         ? { ...thread, preview: await this.#previews.previewOf(file) }
         : thread;
@@ -249,6 +251,18 @@ export class LocalThreadStore implements ThreadStore {
     const summary = await this.#local.summaries.full(file);
     const preview = await this.#previews.previewOf(file);
     return threadFromFile(file, summary, preview, this.#local.names);
+  }
+}
+
+function described(status: StateDbStatus): string {
+  switch (status.kind) {
+    case 'codex':
+    case 'index':
+      return `state DB ${status.db.file}`;
+    case 'waiting':
+      return `from the rollout files, nothing can be written: ${status.reason}`;
+    default:
+      return 'no state DB, from the rollout files';
   }
 }
 

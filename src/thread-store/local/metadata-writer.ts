@@ -86,10 +86,6 @@ export class MetadataWriter {
     } finally {
       await lock?.release();
     }
-    const { passedOverBecause } = this.#local.slot;
-    if (passedOverBecause !== undefined) {
-      warnings.push(`Codex’s state DB was not written (${passedOverBecause}): Codex may go on showing what it has.`);
-    }
     return warnings;
   }
 
@@ -139,12 +135,11 @@ export class MetadataWriter {
   /** As with Codex, a thread that is open elsewhere can still be patched where its row is the place that counts. */
   #mayStayInRow(thread: ResolvedThread, error: unknown): boolean {
     const isHeld = error instanceof ThreadkeeperError && error.code === 'conflict';
-    const rowCounts = this.#local.rows !== undefined && !this.#local.indexesFiles;
-    return isHeld && rowCounts && historyModeOf(thread) === 'paginated';
+    return isHeld && this.#local.status.kind === 'codex' && historyModeOf(thread) === 'paginated';
   }
 
   async #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<void> {
-    if (!this.#local.rows || this.#local.indexesFiles) {
+    if (this.#local.status.kind !== 'codex') {
       const lost = await this.#fieldsNotInFile(thread, fields);
       if (lost.length > 0) {
         throw unsupported(
@@ -191,7 +186,7 @@ export class MetadataWriter {
 
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
     const { row } = thread;
-    const isIndex = this.#local.indexesFiles;
+    const isIndex = this.#local.status.kind === 'index';
     // What differs from Codex's row is news for the rollout too; else the rollout has to be read to know.
     const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
     const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;

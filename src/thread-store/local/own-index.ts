@@ -47,8 +47,8 @@ export class OwnIndex {
   }
 
   async #sync(): Promise<void> {
-    const { rows, catalog, indexesFiles } = this.#local;
-    if (!rows || !indexesFiles || rows.db.readOnly) {
+    const { status, catalog } = this.#local;
+    if (status.kind !== 'index' || !status.isWritable) {
       // Codex's DB may have taken the place of ours.
       this.#watcher.close();
       return;
@@ -75,8 +75,8 @@ export class OwnIndex {
 
   /** Indexes a file that this process has just written to: no list lags behind a write of our own. */
   async written(file: RolloutFile): Promise<void> {
-    const { rows, indexesFiles } = this.#local;
-    if (!rows || !indexesFiles || rows.db.readOnly) return;
+    const { status } = this.#local;
+    if (status.kind !== 'index' || !status.isWritable) return;
     try {
       await this.#index([file]);
     } catch (error) {

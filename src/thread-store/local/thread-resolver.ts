@@ -150,7 +150,7 @@ export class ThreadResolver {
 
   /** Brings a row in line with its file, unless another program changed it meanwhile. False when that failed. */
   async #repair({ threadId, file }: ResolvedThread, row: ThreadRow): Promise<boolean> {
-    if (this.#local.rows?.db.readOnly) return true;
+    if (this.#local.stateDb.db?.readOnly) return true;
     // A copied home still points at the original: its rows are Codex's business.
     if (this.#local.home.localPath(row.rolloutPath) === undefined) return true;
     const archivedAt = file.isArchived ? Math.floor((row.archivedAt ?? statSync(file.path).mtimeMs) / 1000) : null;

@@ -1,8 +1,8 @@
 import { onTestFinished } from 'vitest';
 import { RolloutHome } from '../../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
-import { openStateDb } from '../../../src/state/open-state-db.js';
-import { StateDbSlot } from '../../../src/state/state-db-slot.js';
+import { onlySqliteHome, openStateDb } from '../../../src/state/open-state-db.js';
+import { StateDbHandle } from '../../../src/state/state-db-handle.js';
 import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { LocalThreadStore } from '../../../src/thread-store/local/local-thread-store.js';
 import { TestHome } from '../../support/test-home.js';
@@ -17,11 +17,11 @@ const warn = (message: string) => {
 const withCodexsDb: StoreFactory = async (seeds) => {
   const home = new TestHome();
   seedHome(home, home.stateDb(), seeds);
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
 };
 
 threadStoreContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
@@ -31,29 +31,29 @@ threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, undefined, seeds);
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, slot: new StateDbSlot(), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(), readOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore whose state DB knows none of the threads', async (seeds) => {
   const home = new TestHome();
   home.stateDb();
   seedHome(home, undefined, seeds);
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore with our own state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, undefined, seeds);
-  const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
   await new Backfill(library, stateDb).run();
-  const store = new LocalThreadStore({ library, slot: new StateDbSlot(stateDb), readOnly: false, warn });
+  const store = new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
   onTestFinished(() => store.close());
   return store;
 });

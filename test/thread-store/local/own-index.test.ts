@@ -18,7 +18,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { RolloutHome } from '../../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../src/rollout/rollout-library.js';
 import { BackfillLease } from '../../../src/state/backfill-lease.js';
-import { OWN_STATE_DB, openStateDb } from '../../../src/state/open-state-db.js';
+import { OWN_STATE_DB, onlySqliteHome, openStateDb } from '../../../src/state/open-state-db.js';
 import { Backfill } from '../../../src/thread-store/local/backfill.js';
 import { open } from '../../support/local-store.js';
 import { OurServer, type ThreadList } from '../../support/mcp-client.js';
@@ -43,8 +43,8 @@ describe('a home without Codex’s DB', () => {
     const child = home.rollout({ archived: true, meta: spawnedBy(root.id), turns: [['child', 'a']] });
     const packed = home.rollout({ compressed: true, turns: [['packed', 'a']] });
     home.name(root.id, 'Named');
-    const { manager, slot } = await openOwn(home);
-    expect(slot.current?.owner).toBe('threadkeeper');
+    const { manager, stateDb } = await openOwn(home);
+    expect(stateDb.status.kind).toBe('index');
     const rows = ownRows(home);
     expect(rows.map((row) => [row['id'], row['preview'], row['archived']])).toEqual(
       [
@@ -103,8 +103,8 @@ describe('a home without Codex’s DB', () => {
     const home = new TestHome();
     home.rollout({ raw: 'garbage\n' });
     home.rollout();
-    const { warnings, slot } = await openOwn(home);
-    expect(slot.current).toBeDefined();
+    const { warnings, stateDb } = await openOwn(home);
+    expect(stateDb.db).toBeDefined();
     expect(warnings.join()).toMatch(/1 rollouts could not be indexed:\n {2}sessions\//);
     expect(ownRows(home)).toHaveLength(1);
   });
@@ -160,7 +160,7 @@ describe('our index stays true', () => {
 
 describe('a backfill', () => {
   const db = async (home: TestHome) => {
-    const { stateDb } = await openStateDb({ sqliteHome: home.root, readOnly: false, own: 'create' });
+    const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' });
     if (!stateDb) throw new Error('there is no state DB');
     onTestFinished(() => stateDb.close());
     return { stateDb, library: new RolloutLibrary(new RolloutHome(home.root)) };
@@ -213,18 +213,18 @@ describe('a backfill', () => {
   it('that takes too long is not waited for: files serve, then the handle comes', async () => {
     const home = new TestHome();
     home.rollout();
-    const { stateDb } = await db(home);
-    await stateDb.write(() => new BackfillLease(stateDb, { host: 'elsewhere', pid: 1, run: 'y' }).take());
-    const { manager, slot, warnings, backfilled } = await open(home.root, {
+    const { stateDb: own } = await db(home);
+    await own.write(() => new BackfillLease(own, { host: 'elsewhere', pid: 1, run: 'y' }).take());
+    const { manager, stateDb, warnings, backfilled } = await open(home.root, {
       ownStateDb: 'create',
       backfillWaitMs: 200,
     });
-    expect(slot.current).toBeUndefined();
+    expect(stateDb.db).toBeUndefined();
     expect(warnings.join()).toContain('until the state DB is filled');
     expect((await manager.listThreads(ALL)).total).toBe(1);
-    await stateDb.write(() => stateDb.run('UPDATE backfill_state SET lease_until_ms = 1'));
+    await own.write(() => own.run('UPDATE backfill_state SET lease_until_ms = 1'));
     await backfilled;
-    expect(slot.current?.owner).toBe('threadkeeper');
+    expect(stateDb.status.kind).toBe('index');
     expect((await manager.listThreads(ALL)).total).toBe(1);
   });
 });
@@ -245,8 +245,8 @@ describe('when Codex’s DB comes', () => {
     addRow(codexs, { id: child.id, rollout_path: child.file, name: 'Codex named it', history_mode: 'paginated' });
     addEdge(codexs, named.id, child.id);
     home.name(child.id, 'another');
-    const { slot, manager } = await openOwn(home);
-    expect(slot.current?.owner).toBe('codex');
+    const { stateDb, manager } = await openOwn(home);
+    expect(stateDb.status.kind).toBe('codex');
     expect((await manager.readThread(named.id)).name).toBe('Kept');
     expect(codexs.prepare('SELECT name FROM threads ORDER BY id').pluck().all()).toEqual(['Kept', 'Codex named it']);
     expect(codexs.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['closed']);
@@ -265,8 +265,8 @@ describe('when Codex’s DB comes', () => {
     codexs.close();
     for (const name of readdirSync(home.root)) if (name.startsWith('state_5')) rmSync(path.join(home.root, name));
     home.rollout();
-    const { slot, manager } = await openOwn(home);
-    expect(slot.current?.owner).toBe('threadkeeper');
+    const { stateDb, manager } = await openOwn(home);
+    expect(stateDb.status.kind).toBe('index');
     expect((await manager.listThreads(ALL)).total).toBe(2);
   });
 
@@ -275,8 +275,8 @@ describe('when Codex’s DB comes', () => {
     home.rollout();
     await (await openOwn(home)).close();
     writeFileSync(path.join(home.root, 'state_5.sqlite'), 'garbage '.repeat(1000));
-    const { slot, manager, warnings } = await openOwn(home);
-    expect(slot.current).toBeUndefined();
+    const { stateDb, manager, warnings } = await openOwn(home);
+    expect(stateDb.db).toBeUndefined();
     expect(warnings.join()).toContain('state_5.sqlite');
     expect((await manager.listThreads(ALL)).total).toBe(1);
   });
@@ -393,22 +393,22 @@ describe('our index says what the files say', () => {
     await (await openOwn(home)).close();
     appendFileSync(grown.file, gitLine(grown.id, 'later'));
     writeFileSync(emptied.file, '');
-    const { manager, slot } = await open(home.root, { ownStateDb: 'existing', readOnly: true });
-    expect(slot.current?.readOnly).toBe(true);
+    const { manager, stateDb } = await open(home.root, { ownStateDb: 'existing', readOnly: true });
+    expect(stateDb.db?.readOnly).toBe(true);
     await expectSame(home, manager);
   });
 
   it('when its tables are dropped while the server runs, and it is made anew', async () => {
     const home = new TestHome();
     home.rollout();
-    const { manager, slot } = await openOwn(home);
-    const before = slot.current;
+    const { manager, stateDb } = await openOwn(home);
+    const before = stateDb.db;
     const db = new Database(path.join(home.root, OWN_STATE_DB));
     db.exec('DROP TABLE threads');
     db.close();
     await expectSame(home, manager);
-    for (let look = 0; look < 30 && slot.current === undefined; look += 1) await sleep(100);
-    expect(slot.current).not.toBe(before);
+    for (let look = 0; look < 30 && stateDb.db === undefined; look += 1) await sleep(100);
+    expect(stateDb.db).not.toBe(before);
     await expectSame(home, manager);
   });
 });
@@ -427,20 +427,20 @@ describe('our DB when it is lost while the server runs', () => {
   ])('and %s is made anew, the files serving meanwhile', async (_, breakIt) => {
     const home = new TestHome();
     for (let n = 0; n < 20; n += 1) home.rollout({ turns: [[`q${n}`, 'a']] });
-    const { manager, slot } = await openOwn(home);
-    const before = slot.current;
+    const { manager, stateDb } = await openOwn(home);
+    const before = stateDb.db;
     const db = new Database(path.join(home.root, OWN_STATE_DB));
     db.pragma('wal_checkpoint(TRUNCATE)');
     db.close();
     breakIt(path.join(home.root, OWN_STATE_DB));
-    for (let look = 0; look < 40 && (slot.current === undefined || slot.current === before); look += 1) {
+    for (let look = 0; look < 40 && (stateDb.db === undefined || stateDb.db === before); look += 1) {
       home.rollout();
       const { total } = await manager.listThreads(ALL);
       expect(total).toBeGreaterThanOrEqual(20);
       await sleep(100);
     }
-    expect(slot.current).not.toBe(before);
-    expect(slot.current?.owner).toBe('threadkeeper');
+    expect(stateDb.db).not.toBe(before);
+    expect(stateDb.status.kind).toBe('index');
     await sleep(LOOK_MS);
     const files = readdirSync(path.join(home.root, 'sessions'), { recursive: true }).filter((name) =>
       String(name).endsWith('.jsonl'),
