@@ -15,7 +15,10 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST) {
   // They may hold the URL of a database, with its password, and everybody sees them in the list of processes.
   process.title = 'threadkeeper';
   const { run } = await import('./run.js');
-  process.exit(await run(args));
+  const code = await run(args);
+  const { drained } = await import('./output.js');
+  await drained(process.stdout);
+  process.exit(code);
 }
 
 export {};

@@ -8,17 +8,19 @@ import { doctor } from './commands/doctor.js';
 import { list } from './commands/list.js';
 import { progressOn } from './commands/progress.js';
 import { show } from './commands/show.js';
+import { endQuietlyWithoutReader } from './output.js';
 import { ThreadkeeperError } from './protocol/errors.js';
-import type { StateDbStatus } from './state/state-db-status.js';
+import { forTerminal, jsonLine } from './terminal-text.js';
 import type { Threadkeeper } from './threadkeeper.js';
 import { VERSION } from './version.js';
 
-const warn = (message: string) => process.stderr.write(`threadkeeper: ${message}\n`);
-const print = (text: string) => process.stdout.write(text);
+const warn = (message: string) => process.stderr.write(forTerminal(`threadkeeper: ${message}\n`));
+const print = (text: string) => process.stdout.write(forTerminal(text));
 
 /** Runs the program; returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   const command = parseCommand(args, process.env);
+  if (command.kind !== 'serve') endQuietlyWithoutReader(process.stdout);
   switch (command.kind) {
     case 'help':
       print(USAGE);
@@ -27,7 +29,7 @@ export async function run(args: readonly string[]): Promise<number> {
       print(`${VERSION}\n`);
       return 0;
     case 'usageError':
-      process.stderr.write(`threadkeeper: ${command.message}\nTry: threadkeeper --help\n`);
+      warn(`${command.message}\nTry: threadkeeper --help`);
       return 2;
     case 'serve':
       return await serve(command.options);
@@ -101,7 +103,7 @@ async function reporting(action: () => Promise<number>): Promise<number> {
     return await action();
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
-    process.stderr.write(`threadkeeper: ${error.message}\n${error.hint}\n`);
+    warn(`${error.message}\n${error.hint}`);
     return 1;
   }
 }
@@ -115,8 +117,8 @@ async function reportBackfill(
   // A list brings what was filled before in line with the files, and tells what is left out.
   const query = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 1 } as const;
   const warnings = stateDb.db ? (await manager.listThreads(query)).warnings : [];
-  const problem = problemOf(status) ?? indexProblem;
-  if (json) print(`${JSON.stringify({ stateDb: stateDb.db?.file, problem, ...summary, warnings })}\n`);
+  const problem = ('reason' in status ? status.reason : undefined) ?? indexProblem;
+  if (json) print(jsonLine({ stateDb: stateDb.db?.file, problem, ...summary, warnings }));
   else if (status.kind === 'codex') print(`Codex has a state DB here (${status.db.file}); there is nothing to fill.\n`);
   else if (status.kind === 'index') {
     const { indexed = 0, unreadable = [] } = summary ?? {};
@@ -124,13 +126,9 @@ async function reportBackfill(
     for (const warning of warnings) print(`note: ${warning}\n`);
   } else {
     const reason = problem ?? `the home ${library.home.root} does not exist, so there is nothing to fill`;
-    process.stderr.write(`threadkeeper: no index was filled: ${reason}\n`);
+    warn(`no index was filled: ${reason}`);
   }
   return stateDb.db !== undefined;
-}
-
-function problemOf(status: StateDbStatus): string | undefined {
-  return status.kind === 'waiting' || status.kind === 'files' ? status.reason : undefined;
 }
 
 async function serve(options: ServeOptions): Promise<number> {
@@ -182,13 +180,13 @@ async function greet({ manager }: Threadkeeper, store: StoreOptions): Promise<vo
   const named = 'home' in store && process.env['CODEX_HOME'] && !flags.includes('--home') ? ['--home', store.home] : [];
   const command = ['--', process.execPath, main, ...named, ...flags].join(' ');
   const env = 'url' in store ? '--env THREADKEEPER_STORE="$THREADKEEPER_STORE" ' : '';
-  process.stderr.write(
+  const greeting =
     `threadkeeper ${VERSION} serves ${manager.capabilities.description}: ${threads}.\n` +
-      'It waits for an MCP client on stdin. To attach it:\n' +
-      `  Claude Code:  claude mcp add threadkeeper ${env}${command}\n` +
-      `  Codex:        codex mcp add threadkeeper ${env}${command}\n` +
-      'Other clients: see the README. Press Ctrl+C to stop.\n',
-  );
+    'It waits for an MCP client on stdin. To attach it:\n' +
+    `  Claude Code:  claude mcp add threadkeeper ${env}${command}\n` +
+    `  Codex:        codex mcp add threadkeeper ${env}${command}\n` +
+    'Other clients: see the README. Press Ctrl+C to stop.\n';
+  process.stderr.write(forTerminal(greeting));
 }
 
 /** The flags without the URL of a store, which holds a password: that belongs into the environment. */

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { HomeThreadkeeper } from '../bootstrap-home.js';
+import { jsonLine } from '../terminal-text.js';
 import { checkHome } from '../thread-store/local/check/home-check.js';
 
 export interface DoctorOptions {
@@ -21,7 +22,7 @@ export async function doctor(
   const stateDb = handle.db && path.basename(handle.db.file);
   if (json)
     return {
-      report: `${JSON.stringify({ home: library.home.root, installationId, stateDb, stateDbProblem, ...check })}\n`,
+      report: jsonLine({ home: library.home.root, installationId, stateDb, stateDbProblem, ...check }),
       isHealthy,
     };
   const lines = [

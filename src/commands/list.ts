@@ -1,4 +1,5 @@
 import { SOURCE_KINDS } from '../protocol/session-source.js';
+import { jsonLine } from '../terminal-text.js';
 import type { ThreadManager } from '../threads/thread-manager.js';
 import { shortTime, titleOf } from './thread-lines.js';
 
@@ -31,7 +32,7 @@ export async function list(manager: ThreadManager, options: ListOptions): Promis
       updatedAt: new Date(thread.updatedAt).toISOString(),
       ...(thread.isArchived ? { archived: true } : {}),
     }));
-    return `${JSON.stringify({ threads: rows, total: page.total, warnings: page.warnings })}\n`;
+    return jsonLine({ threads: rows, total: page.total, warnings: page.warnings });
   }
   const lines = threads.map((thread) => {
     const mark = thread.isArchived ? ' [archived]' : '';

@@ -1,5 +1,7 @@
+import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest, threadNotFound } from '../protocol/errors.js';
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
+import { jsonLine } from '../terminal-text.js';
 import type { StoredThread, TurnPage } from '../thread-store/thread-store.js';
 import type { ThreadManager } from '../threads/thread-manager.js';
 import type { TurnItem } from '../transcript/turn.js';
@@ -21,7 +23,11 @@ export async function show(manager: ThreadManager, options: ShowOptions): Promis
   const page =
     options.turns === 0 ? undefined : await manager.listTurns({ threadId, order: 'newestFirst', limit: options.turns });
   if (options.json)
-    return `${JSON.stringify({ thread: { ...thread, source: thread.source.kind }, turns: page?.turns, warnings: page?.warnings })}\n`;
+    return jsonLine({
+      thread: { ...thread, source: thread.source.kind },
+      turns: page?.turns,
+      warnings: page?.warnings,
+    });
   return `${[...head(thread), ...turnLines(page)].join('\n')}\n`;
 }
 
@@ -67,5 +73,5 @@ function itemLine({ type, fields, body }: TurnItem): string {
   if (body.isOutput)
     return `[${type}] ${String(fields['command'] ?? fields['tool'] ?? '')} (${body.total} characters of ${body.field})`;
   const isCut = body.text.length > LONGEST_TEXT;
-  return `[${type}] ${isCut ? `${body.text.slice(0, LONGEST_TEXT)}… (${body.total} characters)` : body.text}`;
+  return `[${type}] ${isCut ? `${cutText(body.text, LONGEST_TEXT)}… (${body.total} characters)` : body.text}`;
 }

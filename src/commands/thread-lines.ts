@@ -4,7 +4,7 @@ const TITLE_LENGTH = 70;
 
 /** What a person calls a thread: its name, else the first line of its preview. */
 export function titleOf(thread: StoredThread): string {
-  const text = thread.name ?? thread.preview.split('\n')[0]?.trim() ?? '';
+  const text = (thread.name ?? thread.preview.split('\n')[0]?.trim() ?? '').replace(/\s+/g, ' ');
   const title = text === '' ? `(no messages) ${thread.agentNickname ?? ''}`.trim() : text;
   const characters = [...title];
   return characters.length > TITLE_LENGTH ? `${characters.slice(0, TITLE_LENGTH - 1).join('')}…` : title;

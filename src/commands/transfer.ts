@@ -4,6 +4,7 @@ import { bootstrapDatabase, type DatabaseThreadkeeper } from '../bootstrap-datab
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../bootstrap-home.js';
 import type { TransferOptions } from '../cli.js';
 import { internalError, invalidRequest, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
+import { jsonLine } from '../terminal-text.js';
 import { countThreads } from '../transfer/all-threads.js';
 import { exportThreads } from '../transfer/export-threads.js';
 import { type ImportTarget, importThreads } from '../transfer/import-threads.js';
@@ -104,7 +105,7 @@ const MOST_SHOWN = 20;
 
 function reportOf(report: TransferReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
   const isComplete = report.failed.length === 0;
-  if (json) return { report: `${JSON.stringify({ ...report, dryRun })}\n`, isComplete };
+  if (json) return { report: jsonLine({ ...report, dryRun }), isComplete };
   const { total, added, updated, unchanged, leftAlone, items, edges, failed, notes, warnings } = report;
   const would = dryRun ? 'would be ' : '';
   const lines = [

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest, type ThreadkeeperError } from '../protocol/errors.js';
 
 /** Arguments that a schema refused, as one error: what is wrong with which, and which ones there are. */
@@ -13,7 +14,7 @@ function describe(issue: z.core.$ZodIssue): string {
   const name = issue.path.map(String).join('.') || 'the arguments';
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `unknown argument ${issue.keys.map((key) => `"${key.slice(0, 60)}"`).join(', ')}${issue.path.length > 0 ? ` in ${name}` : ''}`;
+      return `unknown argument ${issue.keys.map((key) => `"${cutText(key, 60)}"`).join(', ')}${issue.path.length > 0 ? ` in ${name}` : ''}`;
     case 'invalid_type':
       return issue.input === undefined ? `${name} is required` : `${name} must be ${article(issue.expected)}`;
     case 'invalid_value':

@@ -6,6 +6,7 @@ import {
   ListToolsRequestSchema,
   McpError,
 } from '@modelcontextprotocol/sdk/types.js';
+import { cutText } from '../protocol/cut-text.js';
 import { readOnly } from '../protocol/errors.js';
 import type { ThreadManager } from '../threads/thread-manager.js';
 import { instructions } from './instructions.js';
@@ -45,7 +46,7 @@ export function createMcpServer({ manager, readOnly: isReadOnly, version, log }:
     const tool = ALL_TOOLS.find(({ definition }) => definition.name === params.name);
     if (!tool) {
       const names = offered.map(({ definition }) => definition.name).join(', ');
-      throw new McpError(ErrorCode.InvalidParams, `unknown tool ${params.name.slice(0, 100)}; there are ${names}`);
+      throw new McpError(ErrorCode.InvalidParams, `unknown tool ${cutText(params.name, 100)}; there are ${names}`);
     }
     const call = callTool(tool, params.arguments);
     running.add(call);

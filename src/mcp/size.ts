@@ -1,3 +1,5 @@
+import { cutText } from '../protocol/cut-text.js';
+
 /** The most characters that a result may have, as compact JSON. */
 export const RESULT_CHARACTERS = 30_000;
 /** Kept free in a page for the cursor, the counts and the warnings. */
@@ -14,15 +16,8 @@ export function fitText(text: string, size: number): string {
   let high = Math.min(text.length, Math.max(0, size));
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (jsonSize(text.slice(0, middle)) <= size) low = middle;
+    if (jsonSize(cutText(text, middle)) <= size) low = middle;
     else high = middle - 1;
   }
   return cutText(text, low);
-}
-
-/** The first `length` UTF-16 units of a text, one less where that would split a surrogate pair. */
-export function cutText(text: string, length: number): string {
-  if (length >= text.length) return text;
-  const last = text.charCodeAt(length - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length);
 }

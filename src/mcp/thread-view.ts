@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { cutText } from '../protocol/cut-text.js';
 import { SOURCE_KINDS } from '../protocol/session-source.js';
 import type { StoredThread } from '../thread-store/thread-store.js';
-import { cutText, fitText, jsonSize } from './size.js';
+import { fitText, jsonSize } from './size.js';
 
 const text = () => z.string().optional();
 

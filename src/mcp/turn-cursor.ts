@@ -1,3 +1,4 @@
+import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { asNumber, asString, parseJson } from '../protocol/json.js';
@@ -13,7 +14,7 @@ export interface TurnList {
 export function encodeTurnCursor(list: TurnList, cursor: TurnCursor): string {
   const { rolloutId, offset, item, itemId, from } = cursor;
   // The place tells the turn; its id is there for a person who looks.
-  const turnId = cursor.turnId.slice(0, 40);
+  const turnId = cutText(cursor.turnId, 40);
   const parts = [list.threadId, list.order, turnId, rolloutId, offset, item ?? null, itemId ?? null, from ?? null];
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { cutText } from '../protocol/cut-text.js';
 import type { TurnCursor } from '../thread-store/thread-store.js';
 import type { Turn, TurnItem } from '../transcript/turn.js';
-import { cutText, fitText, jsonSize } from './size.js';
+import { fitText, jsonSize } from './size.js';
 import { isoTime, present } from './thread-view.js';
 
 /** An item: `itemId`, `type`, and the fields of that type. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest } from '../protocol/errors.js';
 import { connectionConfig } from './connection-url.js';
 import { fromJsonb } from './jsonb.js';
@@ -49,7 +50,7 @@ export class PostgresDb {
   constructor({ url, schema, warn, poolSize = POOL_SIZE, statementTimeoutMs = STATEMENT_MS }: PostgresOptions) {
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || /^(pg_|information_schema$)/.test(schema)) {
       throw invalidRequest(
-        `"${schema.slice(0, 100)}" is no name for a schema of threads`,
+        `"${cutText(schema, 100)}" is no name for a schema of threads`,
         'Use at most 63 lower-case letters, digits and _, and no name of the database itself (pg_…).',
       );
     }

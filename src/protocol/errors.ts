@@ -1,3 +1,5 @@
+import { cutText } from './cut-text.js';
+
 /** Every code that a caller of threadkeeper can meet. The set is closed: an agent can act on each. */
 export type ErrorCode =
   | 'thread_not_found'
@@ -33,7 +35,7 @@ export const invalidRequest = (message: string, hint: string): ThreadkeeperError
 
 export const noSuchTurn = (turnId: string): ThreadkeeperError =>
   invalidRequest(
-    `the thread has no turn ${turnId.slice(0, 100)}`,
+    `the thread has no turn ${cutText(turnId, 100)}`,
     'Give the turnId of one of its turns, as read_thread shows them, or leave lastTurnId out.',
   );
 

@@ -1,3 +1,4 @@
+import { cutText } from './cut-text.js';
 import { invalidRequest } from './errors.js';
 
 /** A thread's UUID in lower case. Codex makes version 7; any version is accepted. */
@@ -15,7 +16,7 @@ export function parseThreadId(value: string): ThreadId {
   const id = asThreadId(value.trim());
   if (id === undefined) {
     throw invalidRequest(
-      `"${value.slice(0, 100)}" is not a thread id`,
+      `"${cutText(value, 100)}" is not a thread id`,
       'A thread id is a UUID such as 01a202bc-7049-7093-9231-5a69deb1e62a; list_threads gives them.',
     );
   }

@@ -31,10 +31,10 @@ export function asIndex(value: unknown): number | undefined {
 /** What `jsonText` gives for a value that cannot be written. */
 export const TOO_DEEP = '"(nested too deeply)"';
 
-/** JSON text; a value that is nested too deeply to be written is told as such. */
+/** JSON text that every parser takes; a value that is nested too deeply to be written is told as such. */
 export function jsonText(value: unknown): string {
   try {
-    return JSON.stringify(value) ?? '';
+    return value === undefined ? '' : strictJson(value);
   } catch {
     return TOO_DEEP;
   }

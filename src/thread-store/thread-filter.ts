@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest } from '../protocol/errors.js';
 import { containsFolded, foldCase } from '../protocol/fold-case.js';
 import type { ListPosition } from './list-cursor.js';
@@ -18,7 +19,7 @@ export function validateListParams({ filter, limit }: ListThreadsParams): void {
   const relative = filter.cwds?.find((cwd) => !isAbsoluteFolder(cwd));
   if (relative !== undefined) {
     throw invalidRequest(
-      `"${relative.slice(0, 100)}" is not an absolute path`,
+      `"${cutText(relative, 100)}" is not an absolute path`,
       'Give cwd as an absolute path, such as /home/me/project.',
     );
   }

@@ -1,3 +1,4 @@
+import { cutText } from '../protocol/cut-text.js';
 import { asArray, asNumber, asObject, asString, type JsonObject, jsonText, TOO_DEEP } from '../protocol/json.js';
 
 /** An item as an event tells it, before it has a place in a turn. */
@@ -30,7 +31,7 @@ export function shortText(text: string): string {
   const dataUrl = /^data:([\w/+.-]+);/.exec(text);
   if (dataUrl && text.length > 200) return `data:${dataUrl[1]} (${text.length} characters left out)`;
   if (text.length <= MAX_FIELD_CHARACTERS) return text;
-  return `${text.slice(0, MAX_FIELD_CHARACTERS)}… (${text.length - MAX_FIELD_CHARACTERS} more characters)`;
+  return `${cutText(text, MAX_FIELD_CHARACTERS)}… (${text.length - MAX_FIELD_CHARACTERS} more characters)`;
 }
 
 export const textBody = (field: string, text: string | undefined) =>

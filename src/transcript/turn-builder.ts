@@ -1,3 +1,4 @@
+import { cutText, sliceText } from '../protocol/cut-text.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
@@ -254,7 +255,7 @@ export class TurnBuilder {
 
 /** A copy: a slice would keep the whole text in memory. */
 function part(text: string, from: number, to: number): string {
-  return from === 0 && to >= text.length ? text : Buffer.from(text.slice(from, to)).toString();
+  return from === 0 && to >= text.length ? text : Buffer.from(sliceText(text, from, to), 'utf16le').toString('utf16le');
 }
 
 function isOnlyCompaction(turn: OpenTurn): boolean {
@@ -263,7 +264,7 @@ function isOnlyCompaction(turn: OpenTurn): boolean {
 
 function joinReasoning(first: TurnItem, next: ItemDraft): TurnItem {
   if (!first.body || !next.body) return first;
-  const text = `${first.body.text}\n\n${next.body.text}`.slice(0, BODY_WINDOW);
+  const text = cutText(`${first.body.text}\n\n${next.body.text}`, BODY_WINDOW);
   return { ...first, body: { ...first.body, text, total: first.body.total + 2 + next.body.text.length } };
 }
 
