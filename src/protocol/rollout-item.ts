@@ -1,5 +1,6 @@
 import type { HistoryMode } from './history-mode.js';
 import type { JsonObject } from './json.js';
+import { factsOfType } from './line-types.js';
 
 /**
  * One piece of a thread's history as a program appends it: a rollout line without the time and the ordinal that the
@@ -16,49 +17,6 @@ export const eventItem = (payload: JsonObject): RolloutItem => ({ type: 'event_m
 
 export const responseItem = (payload: JsonObject): RolloutItem => ({ type: 'response_item', payload });
 
-/** Types of which every payload is kept. */
-const KEPT_WHOLE: ReadonlySet<string> = new Set([
-  'session_meta',
-  'turn_context',
-  'world_state',
-  'compacted',
-  'token_usage_record',
-  'inter_agent_communication',
-  'inter_agent_communication_metadata',
-  'retained_context',
-  'dynamic_tools_updated',
-  'security_risk_score',
-]);
-
-const UNKEPT_RESPONSES: ReadonlySet<unknown> = new Set(['compaction_trigger', 'other']);
-
-const KEPT_EVENTS: ReadonlySet<unknown> = new Set([
-  'token_count',
-  'thread_goal_updated',
-  'thread_rolled_back',
-  'turn_aborted',
-  'task_started',
-  'turn_started',
-  'task_complete',
-  'turn_complete',
-  'thread_settings_applied',
-]);
-
-const KEPT_LEGACY_EVENTS: ReadonlySet<unknown> = new Set([
-  'user_message',
-  'agent_message',
-  'agent_reasoning',
-  'agent_reasoning_raw_content',
-  'patch_apply_end',
-  'mcp_tool_call_end',
-  'web_search_end',
-  'image_generation_end',
-  'entered_review_mode',
-  'exited_review_mode',
-  'context_compacted',
-  'sub_agent_activity',
-]);
-
 /** Items of legacy threads that no legacy event carries. */
 const KEPT_LEGACY_ITEMS: ReadonlySet<unknown> = new Set(['Plan', 'FunctionCallOutput', 'Sleep']);
 
@@ -74,14 +32,10 @@ export function keptItems(items: readonly RolloutItem[], mode: HistoryMode): Rol
 }
 
 function isKept({ type, payload }: RolloutItem, mode: HistoryMode): boolean {
-  if (KEPT_WHOLE.has(type)) return true;
-  if (type === 'realtime_item') return mode === 'paginated';
-  if (type === 'response_item') return typeof payload['type'] === 'string' && !UNKEPT_RESPONSES.has(payload['type']);
-  if (type !== 'event_msg') return false;
-  const event = payload['type'];
-  if (KEPT_EVENTS.has(event)) return true;
-  if (event === 'item_completed') return mode === 'paginated' || isKeptLegacyItem(payload['item']);
-  return mode === 'legacy' && KEPT_LEGACY_EVENTS.has(event);
+  const payloadType = typeof payload['type'] === 'string' ? payload['type'] : undefined;
+  const kept = factsOfType({ type, payloadType })?.kept;
+  if (payloadType === 'item_completed' && mode === 'legacy') return isKeptLegacyItem(payload['item']);
+  return kept === 'always' || kept === mode;
 }
 
 function isKeptLegacyItem(item: unknown): boolean {

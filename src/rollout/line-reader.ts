@@ -149,10 +149,17 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
   if (isTerminated || lineEnd > start) yield line(start, Buffer.alloc(0));
 }
 
-/** The line's text; invalid UTF-8 becomes U+FFFD. A carriage return at the end is dropped. */
+/**
+ * The line's text; invalid UTF-8 becomes U+FFFD. A carriage return at the end is dropped, and what editors and crashes put
+ * before a line: a byte order mark, NULs.
+ */
 export function lineText(line: RawLine): string {
-  return line.bytes.toString('utf8').trimEnd();
+  const text = line.bytes.toString('utf8').trimEnd();
+  return BEFORE_TEXT.test(text) ? text.replace(BEFORE_TEXT, '') : text;
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: NULs are what a crash leaves
+const BEFORE_TEXT = /^[\u0000\ufeff\s]+/;
 
 /** The first characters of a line, enough to see its type without parsing it. */
 export function linePrefix(line: RawLine, length = 200): string {

@@ -1,5 +1,6 @@
 import { asText } from '../protocol/json.js';
 import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
+import { factsOfType, headOfLine } from '../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import type { UserText } from '../protocol/user-text.js';
@@ -39,8 +40,9 @@ export class RolloutMetadata {
     if (isBlank(raw)) return;
     this.lineCount += 1;
     if (raw.isCut) return;
-    const prefix = linePrefix(raw);
-    if (IRRELEVANT.test(prefix) || (this.firstUserMessage !== '' && ITEM_COMPLETED.test(prefix))) return;
+    const head = headOfLine(linePrefix(raw));
+    if (head && !factsOfType(head)?.hasMetadata) return;
+    if (head?.payloadType === 'item_completed' && this.firstUserMessage !== '') return;
     if (hasInvalidUtf8(raw)) this.invalidUtf8Lines += 1;
     const line = parseRolloutLine(lineText(raw));
     if (!line) {
@@ -100,8 +102,3 @@ export class RolloutMetadata {
 export function isNoThread({ meta, lineCount, badLines }: RolloutMetadata): boolean {
   return lineCount === 0 || (!meta && badLines === lineCount);
 }
-
-/** Lines that never say anything about the metadata. Quotes inside JSON strings are escaped, so a match is structural. */
-const IRRELEVANT =
-  /"type":"(?:response_item|world_state|token_usage_record|compacted|inter_agent_communication)"|"payload":\{"type":"(?:agent_message|agent_reasoning|agent_reasoning_raw_content|task_complete|turn_complete)"/;
-const ITEM_COMPLETED = /"payload":\{"type":"item_completed"/;

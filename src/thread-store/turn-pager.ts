@@ -2,32 +2,41 @@ import { invalidRequest } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { Turn, TurnAnchor } from '../transcript/turn.js';
-import { TurnBuilder } from '../transcript/turn-builder.js';
+import { type ItemWindow, TurnBuilder } from '../transcript/turn-builder.js';
 import type { ListTurnsParams, TurnCursor, TurnPage } from './thread-store.js';
 
-/** What tells turns apart, as far as it must be known to go backwards. */
-export type TurnMark = 'start' | 'end' | 'userMessage' | { readonly rolledBack: number };
-
-/** A line on its way to the turns. */
+/** A line that turns are made of, on its way there. */
 export interface SourceLine {
   readonly anchor: TurnAnchor;
-  /** Absent for a line that no turn is made of. */
-  readonly line?: RolloutLine | undefined;
-  /** The beginning of a line that is too long to be parsed. */
-  readonly unparsedHead?: string | undefined;
   readonly bytes: number;
+  /** The turn and the item that its beginning names; undefined where that cannot be told without reading it whole. */
+  readonly turnId: string | undefined;
+  readonly itemId: string | undefined;
+  /** True when its beginning says that it is an item of a turn that it names. */
+  readonly isItemOfTurn: boolean;
+  /** The whole line; undefined when it is damaged, or too long to be read. */
+  read(): RolloutLine | undefined;
+  /** The beginning of a line that is too long to be read. */
+  readonly unparsedHead: string | undefined;
+}
+
+/** A line that begins a turn, or takes some back, and the place before it. */
+export interface TurnStart<P> {
+  readonly position: P;
+  /** How many turns it takes back; 0 for one that begins a turn. */
+  readonly rolledBack: number;
 }
 
 /** A history as a store keeps it; `P` is a place between two of its lines. */
 export interface TurnSource<P> {
   readonly begin: P;
   readonly end: P;
-  /** Lines from `start` to `end`, oldest first; those that no turn is made of may be left out. */
+  /** Lines from `start` to `end` that turns are made of, oldest first. */
   forward(start: P, end: P): AsyncIterable<SourceLine>;
-  /** Marks before `end`, newest first, each with the place before its line. */
-  marksBefore(end: P): AsyncIterable<{ readonly mark: TurnMark; readonly position: P }>;
-  /** False for old files, whose turns are told by user messages alone, at least at first. */
-  hasMarkedTurns(): Promise<boolean>;
+  /** Lines before `end` that begin a turn or take turns back, newest first. */
+  startsBefore(end: P): AsyncIterable<TurnStart<P>>;
+  /** Which of these turns some line before a place names. */
+  namedBefore(turnIds: ReadonlySet<string>, end: P): Promise<ReadonlySet<string>>;
   /** True when it is known, without reading all of it, that no turn was ever rolled back. */
   hasNoRollbacks(): Promise<boolean>;
   /** Throws `staleCursor` when no line begins there. */
@@ -43,14 +52,25 @@ export interface TurnPagerOptions {
 }
 
 /** Lines after a page that may still belong to its turns: what was written late. */
-const LATE_LINES = 200;
-const LATE_BYTES = 1024 * 1024;
-/** In old files without turn markers: this many messages without one are turns of their own. */
-const IMPLICIT_MARGIN = 5;
+const LATE_LINES = 20_000;
+const LATE_BYTES = 16 * 1024 * 1024;
+/** No turn is known to lie before: the lines are given from the beginning. */
+const NOTHING: ReadonlySet<string> = new Set();
+
+interface BuildOptions {
+  /** The last turn may be running. */
+  readonly mayBeLive: boolean;
+  readonly withoutItems?: boolean;
+  readonly window?: ItemWindow | undefined;
+  /** The turns that begin before `start`; absent: found out where it matters. */
+  readonly earlier?: ReadonlySet<string>;
+}
 
 /**
- * Pages of turns from any history. Newest first costs the page: the marks are read backwards until enough turns have
- * begun, then that part is read forwards to build them. Memory is bounded by the page.
+ * Pages of turns from any history. Newest first costs the page: the beginnings of turns are read backwards until there
+ * are enough, then that part is read forwards. Which turns there are, and where each begins, does not depend on the order
+ * or the size of the page, also where lines are lost: a turn begins at its `task_started`, else at the first line that
+ * names it.
  */
 export class TurnPager<P> {
   readonly #source: TurnSource<P>;
@@ -71,94 +91,125 @@ export class TurnPager<P> {
     const continued = before && cursor.item !== undefined ? [await this.#oneTurn(before, cursor)] : [];
     const wanted = limit - continued.length;
     const end = before ?? this.#source.end;
-    const start = await this.#backwardStart(end, wanted + 1);
-    const older = await this.#build(start, end, { withLate: before !== undefined, mayBeLive: before === undefined });
+    const mayBeLive = before === undefined;
+    const start = await this.#startOfTurns(end, wanted + 1);
+    const older =
+      start === undefined
+        ? await this.#lastBefore(end, wanted + 1, mayBeLive)
+        : await this.#build(start, end, { mayBeLive });
     const shown = wanted > 0 ? older.slice(-wanted).reverse() : [];
     return { turns: [...continued, ...shown], hasMore: older.length > shown.length };
   }
 
+  /** The last turns that begin before a place, where only a look at all of the history tells which they are. */
+  async #lastBefore(end: P, count: number, mayBeLive: boolean): Promise<Turn[]> {
+    const shells = await this.#build(this.#source.begin, end, { mayBeLive, withoutItems: true });
+    const first = Math.max(0, shells.length - count);
+    return await this.#slice(shells, first, shells.length, end, { mayBeLive });
+  }
+
   /** A later line can take turns back: only who has read to the end knows which there are. */
   async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
-    const { begin, end: last } = this.#source;
-    const shells = await this.#build(begin, last, { withoutItems: true, mayBeLive: true });
+    const { begin, end } = this.#source;
+    const shells = await this.#build(begin, end, { withoutItems: true, mayBeLive: true });
     const known = cursor ? shells.findIndex((turn) => isAt(turn.anchor, cursor)) : -1;
     if (cursor && known === -1) throw staleCursor();
     const first = cursor?.item === undefined ? known + 1 : known;
-    const wanted = shells.slice(first, first + limit);
-    const from = wanted[0]?.anchor;
-    const next = shells[first + limit];
-    if (!from) return { turns: [], hasMore: false };
-    const end = next ? this.#source.positionOf(next.anchor) : last;
-    const options = { withLate: next !== undefined, mayBeLive: next === undefined, window: windowOf(cursor) };
-    const built = await this.#build(this.#source.positionOf(from), end, options);
+    const last = Math.min(shells.length, first + limit);
+    const options = { mayBeLive: last === shells.length, window: windowOf(cursor) };
+    return { turns: await this.#slice(shells, first, last, end, options), hasMore: last < shells.length };
+  }
+
+  /** Some of the turns whose shells are known, with their items. */
+  async #slice(
+    shells: readonly Turn[],
+    first: number,
+    last: number,
+    end: P,
+    options: Pick<BuildOptions, 'mayBeLive' | 'window'>,
+  ): Promise<Turn[]> {
+    const wanted = shells.slice(first, last);
+    const [from] = wanted;
+    if (!from) return [];
+    const next = shells[last];
+    const earlier = new Set(shells.slice(0, first).map(({ turnId }) => turnId));
+    const to = next ? this.#source.positionOf(next.anchor) : end;
+    const built = await this.#build(this.#source.positionOf(from.anchor), to, { ...options, earlier });
     const anchors = new Set(wanted.map(({ anchor }) => anchorKey(anchor)));
-    return { turns: built.filter(({ anchor }) => anchors.has(anchorKey(anchor))), hasMore: next !== undefined };
+    return built.filter(({ anchor }) => anchors.has(anchorKey(anchor)));
   }
 
   /** Oldest first where no turn was ever taken back: from the cursor on, as far as the page goes. */
   async #onward({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
     const start = cursor ? this.#source.positionOf(cursor) : this.#source.begin;
     const skipped = cursor && cursor.item === undefined ? 1 : 0;
-    const builder = this.#builder(start, { window: windowOf(cursor) });
-    const isWhole = await this.#feedTurns(builder, start, skipped + limit + 1);
-    const turns = await this.#finish(builder, isWhole);
+    const turns = await this.#buildSome(start, skipped + limit + 1, windowOf(cursor));
     if (cursor && !(turns[0] && isAt(turns[0].anchor, cursor))) throw staleCursor();
     return { turns: turns.slice(skipped, skipped + limit), hasMore: turns.length > skipped + limit };
   }
 
   /** The turn that begins at a position, to be continued inside. */
   async #oneTurn(start: P, cursor: TurnCursor): Promise<Turn> {
-    const builder = this.#builder(start, { window: windowOf(cursor) });
-    const isWhole = await this.#feedTurns(builder, start, 2);
-    const turn = (await this.#finish(builder, isWhole)).find(({ anchor }) => isAt(anchor, cursor));
+    const turns = await this.#buildSome(start, 2, windowOf(cursor));
+    const turn = turns.find(({ anchor }) => isAt(anchor, cursor));
     if (!turn) throw staleCursor();
     return turn;
   }
 
-  /** Feeds from a position until so many turns have begun, and what comes late for those. True at the end of the history. */
-  async #feedTurns(builder: TurnBuilder, start: P, count: number): Promise<boolean> {
-    let late = 0;
-    for await (const line of this.#source.forward(start, this.#source.end)) {
-      if (builder.turnCount < count) feed(builder, line);
-      else if (late++ < LATE_LINES) feed(builder, line, true);
-      else return false;
-    }
-    return builder.turnCount < count || late === 0;
-  }
-
-  /** Where a window must begin so that `wanted` turns begin in it, rolled back ones made up for. */
-  async #backwardStart(end: P, wanted: number): Promise<P> {
-    const isImplicit = this.#options.mode === 'legacy' && !(await this.#source.hasMarkedTurns());
+  /** Where so many turns begin before a place, those that were taken back made up for; undefined when there are fewer. */
+  async #startOfTurns(end: P, wanted: number): Promise<P | undefined> {
     let needed = wanted;
     let started = 0;
-    let messages = 0;
-    for await (const { mark, position } of this.#source.marksBefore(end)) {
-      if (typeof mark === 'object') {
-        needed += mark.rolledBack;
-      } else if (mark === 'start') {
-        started += 1;
-        messages = 0;
-        if (started >= needed) return position;
-      } else if (isImplicit && mark === 'end') {
-        started += messages;
-        messages = 0;
-      } else if (isImplicit && mark === 'userMessage') {
-        messages += 1;
-        if (started + messages >= needed + IMPLICIT_MARGIN) return position;
-      }
+    for await (const { position, rolledBack } of this.#source.startsBefore(end)) {
+      if (rolledBack > 0) needed += rolledBack;
+      else started += 1;
+      if (started >= needed) return position;
     }
-    return this.#source.begin;
+    return undefined;
   }
 
-  async #build(
+  /** The turns between two places, and what was written of them later. */
+  async #build(start: P, end: P, options: BuildOptions): Promise<Turn[]> {
+    return await this.#knowingEarlier(start, options, async (builder) => {
+      for await (const line of this.#source.forward(start, end)) feed(builder, line);
+      if (end !== this.#source.end) await this.#feedLate(builder, end);
+      return options.mayBeLive;
+    });
+  }
+
+  /** From a place on until so many turns have begun, and what was written of them later. */
+  async #buildSome(start: P, count: number, window: ItemWindow | undefined): Promise<Turn[]> {
+    return await this.#knowingEarlier(start, { mayBeLive: false, window }, async (builder) => {
+      const late = new LateLines();
+      for await (const line of this.#source.forward(start, this.#source.end)) {
+        if (builder.turnCount < count) feed(builder, line);
+        else if (late.isPast(line)) return false;
+        else feed(builder, line, true);
+      }
+      return builder.turnCount < count || late.isNone;
+    });
+  }
+
+  /**
+   * Builds turns from a place on. A line there can name a turn that no line from there on begins: one that began before,
+   * or one whose beginning is lost. When such a line is met it is found out which, and the turns are built again if any
+   * beginning is lost. `fill` returns whether the last turn may be running.
+   */
+  async #knowingEarlier(
     start: P,
-    end: P,
-    options: { withLate?: boolean; mayBeLive?: boolean; withoutItems?: boolean; window?: Window | undefined },
+    options: Omit<BuildOptions, 'mayBeLive'> & Partial<Pick<BuildOptions, 'mayBeLive'>>,
+    fill: (builder: TurnBuilder) => Promise<boolean>,
   ): Promise<Turn[]> {
-    const builder = this.#builder(start, options);
-    for await (const line of this.#source.forward(start, end)) feed(builder, line);
-    if (options.withLate) await this.#feedLate(builder, end);
-    return await this.#finish(builder, options.mayBeLive === true);
+    const isWhole = start === this.#source.begin;
+    const { earlier = isWhole ? NOTHING : undefined } = options;
+    const builder = this.#builder(options, earlier);
+    const mayBeLive = await fill(builder);
+    const { unknownTurnIds } = builder;
+    if (earlier || unknownTurnIds.size === 0) return await this.#finish(builder, mayBeLive);
+    const before = await this.#source.namedBefore(unknownTurnIds, start);
+    if (before.size === unknownTurnIds.size) return await this.#finish(builder, mayBeLive);
+    const again = this.#builder(options, before);
+    return await this.#finish(again, await fill(again));
   }
 
   async #finish(builder: TurnBuilder, mayBeLive: boolean): Promise<Turn[]> {
@@ -167,39 +218,55 @@ export class TurnPager<P> {
     return isOpen && !(mayBeLive && (await this.#options.isLive())) ? builder.finish(false) : turns;
   }
 
-  #builder(start: P, options: { withoutItems?: boolean; window?: Window | undefined }): TurnBuilder {
+  #builder(
+    { withoutItems = false, window }: Pick<BuildOptions, 'withoutItems' | 'window'>,
+    earlier: ReadonlySet<string> | undefined,
+  ): TurnBuilder {
     return new TurnBuilder({
       mode: this.#options.mode,
-      startsAtBeginning: start === this.#source.begin,
+      beginsEarlier: earlier ? (turnId) => earlier.has(turnId) : () => true,
       implicitTurnId: (anchor) => this.#source.implicitTurnId(anchor),
-      withoutItems: options.withoutItems ?? false,
-      window: options.window,
+      withoutItems,
+      window,
     });
   }
 
   async #feedLate(builder: TurnBuilder, end: P): Promise<void> {
-    let lines = 0;
-    let bytes = 0;
+    const late = new LateLines();
     for await (const line of this.#source.forward(end, this.#source.end)) {
+      if (late.isPast(line)) return;
       feed(builder, line, true);
-      lines += 1;
-      bytes += line.bytes;
-      if (lines >= LATE_LINES || bytes >= LATE_BYTES) return;
     }
   }
 }
 
-function feed(builder: TurnBuilder, { line, unparsedHead, anchor, bytes }: SourceLine, onlyKnownTurns = false): void {
-  if (line) builder.add(line, anchor, onlyKnownTurns);
-  else if (unparsedHead !== undefined && !onlyKnownTurns) builder.addUnparsed(anchor, bytes, unparsedHead);
+/** Counts the lines after a page: what comes too long after it is not looked for. */
+class LateLines {
+  #lines = 0;
+  #bytes = 0;
+
+  get isNone(): boolean {
+    return this.#lines === 0;
+  }
+
+  isPast({ bytes }: SourceLine): boolean {
+    this.#lines += 1;
+    this.#bytes += bytes;
+    return this.#lines > LATE_LINES || this.#bytes > LATE_BYTES;
+  }
 }
 
-interface Window {
-  readonly itemId: string;
-  readonly from: number;
+/** Gives a line to the builder. With `isLate`, only what names one of the turns made so far counts. */
+function feed(builder: TurnBuilder, line: SourceLine, isLate = false): void {
+  const { anchor, bytes, turnId, itemId, unparsedHead, isItemOfTurn } = line;
+  if (isLate && turnId !== undefined && !builder.knows(turnId)) return;
+  if (isItemOfTurn && turnId !== undefined && builder.counts(turnId, itemId)) return;
+  const whole = line.read();
+  if (whole) builder.add(whole, anchor, isLate);
+  else if (unparsedHead !== undefined && !isLate) builder.addUnparsed(anchor, bytes, unparsedHead);
 }
 
-function windowOf(cursor: TurnCursor | undefined): Window | undefined {
+function windowOf(cursor: TurnCursor | undefined): ItemWindow | undefined {
   return cursor?.itemId === undefined ? undefined : { itemId: cursor.itemId, from: cursor.from ?? 0 };
 }
 

@@ -1,6 +1,7 @@
 import { cutText, sliceText } from '../protocol/cut-text.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
+import { factsOfType } from '../protocol/line-types.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { ItemDraft } from './item-draft.js';
 import { itemOfLegacyEvent } from './legacy-items.js';
@@ -9,14 +10,22 @@ import type { Turn, TurnAnchor, TurnItem, TurnStatus } from './turn.js';
 
 export interface TurnBuilderOptions {
   readonly mode: HistoryMode;
-  /** False when earlier lines of the thread are not given: an item of an unknown turn then belongs to one of those. */
-  readonly startsAtBeginning: boolean;
+  /**
+   * Whether a turn that no line so far has named began before the first line that is given. What names such a turn is
+   * left out; what names any other makes it one, or, in legacy mode, counts for the turn that is open.
+   */
+  readonly beginsEarlier: (turnId: string) => boolean;
   /** The id of a turn that has none in the rollout. */
   readonly implicitTurnId: (anchor: TurnAnchor) => string;
   /** Keep the shells of turns only: where they begin and how they ended. */
   readonly withoutItems?: boolean;
-  /** For one long item, which part of its text to keep. */
-  readonly window?: { readonly itemId: string; readonly from: number } | undefined;
+  readonly window?: ItemWindow | undefined;
+}
+
+/** For one long item, which part of its text to keep. */
+export interface ItemWindow {
+  readonly itemId: string;
+  readonly from: number;
 }
 
 /** Characters of an item's long text that are kept. */
@@ -26,6 +35,8 @@ const MAX_ITEMS_PER_TURN = 20_000;
 interface OpenTurn {
   turnId: string | undefined;
   readonly isExplicit: boolean;
+  /** False for a turn whose `task_started` has not been met. */
+  hasStart: boolean;
   readonly anchor: TurnAnchor;
   readonly items: Map<string, TurnItem>;
   lastItemId: string | undefined;
@@ -42,13 +53,16 @@ interface OpenTurn {
 /**
  * Turns from rollout lines, given in file order. Pure: it reads no file and knows no store. The rules are those of
  * Codex (docs/codex-home.md, Turns): `task_started` opens a turn, `task_complete` and `turn_aborted` find theirs by
- * id even when late, old files without them have a turn for each user message.
+ * id even when late, old files without them have a turn for each user message. Where a paginated turn's `task_started` is
+ * lost, the first line that names the turn opens it.
  */
 export class TurnBuilder {
   readonly #options: TurnBuilderOptions;
   #turns: OpenTurn[] = [];
   readonly #byId = new Map<string, OpenTurn>();
   #current: OpenTurn | undefined;
+  /** Turns that a line named before any line that is given began them. */
+  readonly unknownTurnIds = new Set<string>();
 
   constructor(options: TurnBuilderOptions) {
     this.#options = options;
@@ -60,28 +74,48 @@ export class TurnBuilder {
     if (line.type !== 'event_msg') return;
     const event = line.payload;
     const turnId = asString(event['turn_id']);
-    if (onlyKnownTurns && !(turnId !== undefined && this.#byId.has(turnId) && event['type'] !== 'task_started')) return;
-    switch (event['type']) {
-      case 'task_started':
-      case 'turn_started':
+    const part = factsOfType({ type: 'event_msg', payloadType: asString(event['type']) })?.turn;
+    if (onlyKnownTurns && (part === 'start' || turnId === undefined || !this.#byId.has(turnId))) return;
+    switch (part) {
+      case 'start':
         this.#start(event, anchor);
         break;
-      case 'task_complete':
-      case 'turn_complete':
-        this.#complete(event);
+      case 'complete':
+        this.#complete(event, anchor);
         break;
-      case 'turn_aborted':
-        this.#abort(event);
+      case 'abort':
+        this.#abort(event, anchor);
         break;
       case 'error':
         if (this.#current) Object.assign(this.#current, { status: 'failed', error: asString(event['message']) });
         break;
-      case 'thread_rolled_back':
+      case 'rollback':
         this.#rollBack(asNumber(event['num_turns']) ?? 0);
         break;
+      case 'userMessage':
+      case 'item':
+        this.#addItem(line, anchor);
+        break;
       default:
-        this.#addItem(event, anchor);
     }
+  }
+
+  /** True for a turn that was made. */
+  knows(turnId: string): boolean {
+    return this.#byId.has(turnId);
+  }
+
+  /**
+   * Counts an item by its beginning alone, where nothing more is wanted of it: the turn is there, and items are not kept,
+   * or it has as many as are kept. False when the item has to be added.
+   */
+  counts(turnId: string, itemId: string | undefined): boolean {
+    const turn = this.#options.mode === 'paginated' ? this.#byId.get(turnId) : undefined;
+    if (!turn || itemId === undefined) return false;
+    if (!this.#options.withoutItems && (turn.items.size < MAX_ITEMS_PER_TURN || turn.items.has(itemId))) return false;
+    turn.itemCount += 1;
+    if (!this.#options.withoutItems) turn.omittedItems += 1;
+    return true;
   }
 
   /** Turns so far, the open one included. */
@@ -123,12 +157,21 @@ export class TurnBuilder {
 
   #start(event: JsonObject, anchor: TurnAnchor): void {
     this.#closeCurrent();
-    const turn = this.#open(asString(event['turn_id']), true, anchor);
+    const turnId = asString(event['turn_id']);
+    const turn = this.#lostStart(turnId) ?? this.#open(turnId, true, anchor);
+    turn.hasStart = true;
     turn.startedAt = milliseconds(event['started_at']);
+    this.#current = turn;
   }
 
-  #complete(event: JsonObject): void {
-    const turn = this.#named(event) ?? this.#current;
+  /** A paginated turn that an earlier line has named already. */
+  #lostStart(turnId: string | undefined): OpenTurn | undefined {
+    const turn = this.#options.mode === 'paginated' ? this.#byId.get(turnId ?? '') : undefined;
+    return turn?.hasStart ? undefined : turn;
+  }
+
+  #complete(event: JsonObject, anchor: TurnAnchor): void {
+    const turn = this.#ended(event, anchor);
     if (!turn) return;
     if (turn.status === 'inProgress' || turn.status === 'completed') turn.status = 'completed';
     const error = asObject(event['error']);
@@ -140,8 +183,8 @@ export class TurnBuilder {
     if (turn === this.#current) this.#current = undefined;
   }
 
-  #abort(event: JsonObject): void {
-    const turn = this.#named(event) ?? this.#current;
+  #abort(event: JsonObject, anchor: TurnAnchor): void {
+    const turn = this.#ended(event, anchor);
     if (!turn) return;
     turn.status = 'interrupted';
     this.#setTimes(turn, event);
@@ -153,8 +196,20 @@ export class TurnBuilder {
     turn.durationMs = asNumber(event['duration_ms']) ?? turn.durationMs;
   }
 
-  #named(event: JsonObject): OpenTurn | undefined {
-    return this.#byId.get(asString(event['turn_id']) ?? '');
+  /** The turn that an event ends: the one that it names, else the one that is open. */
+  #ended(event: JsonObject, anchor: TurnAnchor): OpenTurn | undefined {
+    const turnId = asString(event['turn_id']);
+    if (turnId === undefined) return this.#current;
+    const known = this.#byId.get(turnId);
+    if (known || this.#isEarlier(turnId)) return known;
+    if (this.#options.mode === 'legacy') return this.#current;
+    this.#closeCurrent();
+    return this.#open(turnId, true, anchor);
+  }
+
+  #isEarlier(turnId: string): boolean {
+    this.unknownTurnIds.add(turnId);
+    return this.#options.beginsEarlier(turnId);
   }
 
   #rollBack(count: number): void {
@@ -169,8 +224,10 @@ export class TurnBuilder {
     else if (this.#options.mode === 'legacy') this.#open(undefined, false, anchor).hasCompaction = true;
   }
 
-  #addItem(event: JsonObject, anchor: TurnAnchor): void {
-    const isPaginated = this.#options.mode === 'paginated';
+  #addItem({ payload: event, ordinal }: RolloutLine, anchor: TurnAnchor): void {
+    // A program that knew no ordinals may have gone on with a paginated rollout.
+    const isPaginated =
+      this.#options.mode === 'paginated' && (ordinal !== undefined || event['type'] === 'item_completed');
     const completed = isPaginated && event['type'] === 'item_completed';
     const draft = completed
       ? itemOfCompleted(asObject(event['item']) ?? {})
@@ -192,9 +249,9 @@ export class TurnBuilder {
   #turnFor(turnId: string | undefined, anchor: TurnAnchor, isUserMessage: boolean): OpenTurn | undefined {
     if (turnId !== undefined) {
       const known = this.#byId.get(turnId);
-      if (known) return known;
-      const isLost = this.#options.mode === 'legacy' || !this.#options.startsAtBeginning;
-      return isLost ? undefined : this.#open(turnId, false, anchor);
+      if (known || this.#isEarlier(turnId) || this.#options.mode === 'legacy') return known;
+      this.#closeCurrent();
+      return this.#open(turnId, true, anchor);
     }
     const current = this.#current;
     if (!current) return this.#open(undefined, false, anchor);
@@ -207,6 +264,7 @@ export class TurnBuilder {
     const turn: OpenTurn = {
       turnId,
       isExplicit,
+      hasStart: false,
       anchor,
       items: new Map(),
       lastItemId: undefined,

@@ -7,7 +7,7 @@ import { event, type Line, legacyTurn, paginatedTurn } from '../support/test-hom
 function turnsOf(lines: readonly Line[], options: Partial<TurnBuilderOptions> & { isLive?: boolean } = {}): Turn[] {
   const builder = new TurnBuilder({
     mode: 'legacy',
-    startsAtBeginning: true,
+    beginsEarlier: () => false,
     implicitTurnId: ({ offset }) => `rollout-${offset}`,
     ...options,
   });

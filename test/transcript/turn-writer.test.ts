@@ -17,7 +17,7 @@ function writerOf(mode: 'legacy' | 'paginated', openTurn?: ConstructorParameters
 function turnsOf(items: readonly RolloutItem[], mode: 'legacy' | 'paginated', isLive = false): Turn[] {
   const builder = new TurnBuilder({
     mode,
-    startsAtBeginning: true,
+    beginsEarlier: () => false,
     implicitTurnId: ({ offset }) => `implicit-${offset}`,
   });
   for (const [offset, item] of items.entries()) {

@@ -1,5 +1,6 @@
 import { internalError } from '../../protocol/errors.js';
-import { asNumber } from '../../protocol/json.js';
+import { asNumber, asObject, asString, parseJson } from '../../protocol/json.js';
+import { factsOfType, headOfLine, isLoadedByCodex, type TurnPart } from '../../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
 import { Breather } from '../../rollout/breather.js';
 import {
@@ -19,10 +20,10 @@ import type { ListTurnsParams, TurnPage } from '../thread-store.js';
 import {
   type SourceLine,
   staleCursor,
-  type TurnMark,
   TurnPager,
   type TurnPagerOptions,
   type TurnSource,
+  type TurnStart,
 } from '../turn-pager.js';
 
 /** A page of a thread's turns, read from its rollout files. */
@@ -53,15 +54,12 @@ interface Position {
   readonly offset: number;
 }
 
-const MARKER_SCAN_LINES = 300;
-
-/** Lines that no turn is made of; told by their beginning, see `IRRELEVANT` of the metadata. */
-const NOT_A_TURN_LINE =
-  /"type":"(?:response_item|turn_context|world_state|token_usage_record|session_meta|inter_agent_communication)|"payload":\{"type":"(?:token_count|thread_settings_applied|thread_goal_updated)"/;
-const TURN_START = /"payload":\{"type":"(?:task_started|turn_started)"/;
-const TURN_END = /"payload":\{"type":"(?:task_complete|turn_complete|turn_aborted)"/;
-const USER_MESSAGE = /"payload":\{"type":"user_message"/;
-const ROLLBACK = /"payload":\{"type":"thread_rolled_back"/;
+/** Enough of a line to tell its type. */
+const HEAD_BYTES = 200;
+/** Enough to tell which turn and item it names. */
+const NAMES_BYTES = 600;
+const TURN_ID = /"turn_id"\s*:\s*"([^"\\]*)"/;
+const ITEM_ID = /"item"\s*:\s*\{\s*"type"\s*:\s*"\w+"\s*,\s*"id"\s*:\s*"([^"\\]*)"/;
 
 /** The rollout files of a thread as one history. */
 class RolloutTurnSource implements TurnSource<Position> {
@@ -71,8 +69,9 @@ class RolloutTurnSource implements TurnSource<Position> {
   readonly #breather = new Breather();
   /** The last count of lines: turns are asked for in order, so that the next one goes on from there. */
   #counted = { rolloutId: '', offset: 0, count: 0 };
-  #badLines = 0;
-  #invalidUtf8 = 0;
+  /** Places of lines: a page may read one twice. */
+  readonly #badLines = new Set<string>();
+  readonly #invalidUtf8 = new Set<string>();
 
   private constructor(lineage: Lineage, segments: readonly OpenSegment[]) {
     this.#lineage = lineage;
@@ -106,32 +105,47 @@ class RolloutTurnSource implements TurnSource<Position> {
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLines(segment.bytes, { start: from, end: to })) {
         if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
-        yield this.#lineOf(raw, segment.file.rolloutId);
+        const part = partOf(raw);
+        if (part !== 'none') yield this.#lineOf(raw, part, segment.file.rolloutId);
       }
     }
   }
 
-  async *marksBefore(end: Position): AsyncGenerator<{ mark: TurnMark; position: Position }> {
+  async *startsBefore(end: Position): AsyncGenerator<TurnStart<Position>> {
+    for await (const { raw, index, rolloutId } of this.#backward(end)) {
+      const part = partOf(raw);
+      if (part !== 'start' && part !== 'rollback' && part !== 'unknown') continue;
+      const line = this.#parse(raw, rolloutId);
+      const event = line?.type === 'event_msg' ? asString(line.payload['type']) : undefined;
+      const turn = event === undefined ? undefined : factsOfType({ type: 'event_msg', payloadType: event })?.turn;
+      const rolledBack = turn === 'rollback' ? Math.max(0, asNumber(line?.payload['num_turns']) ?? 0) : 0;
+      if (turn === 'start' || rolledBack > 0) yield { position: this.#at(index, raw.offset), rolledBack };
+    }
+  }
+
+  async namedBefore(turnIds: ReadonlySet<string>, end: Position): Promise<ReadonlySet<string>> {
+    const named = new Set<string>();
+    for await (const { raw, rolloutId } of this.#backward(end)) {
+      const part = partOf(raw);
+      if (part === 'none') continue;
+      const told = part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1];
+      if (told !== undefined && !turnIds.has(told)) continue;
+      const turnId = asString(this.#parse(raw, rolloutId)?.payload['turn_id']);
+      if (turnId !== undefined && turnIds.has(turnId)) named.add(turnId);
+      if (named.size === turnIds.size) break;
+    }
+    return named;
+  }
+
+  async *#backward(end: Position): AsyncGenerator<{ raw: RawLine; index: number; rolloutId: string }> {
     for (let index = end.segment; index >= 0; index -= 1) {
       const segment = this.#segment(index);
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLinesBackward(segment.bytes, { end: to })) {
         if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
-        const mark = this.#markOf(raw);
-        if (mark !== undefined) yield { mark, position: this.#at(index, raw.offset) };
+        yield { raw, index, rolloutId: segment.file.rolloutId };
       }
     }
-  }
-
-  async hasMarkedTurns(): Promise<boolean> {
-    let seen = 0;
-    for (const raw of readLines(this.#segment(0).bytes, { end: this.#segment(0).end })) {
-      const prefix = linePrefix(raw);
-      if (TURN_START.test(prefix)) return true;
-      seen += 1;
-      if (USER_MESSAGE.test(prefix) || seen > MARKER_SCAN_LINES) return false;
-    }
-    return true;
   }
 
   async hasNoRollbacks(): Promise<boolean> {
@@ -148,7 +162,7 @@ class RolloutTurnSource implements TurnSource<Position> {
     return this.#at(segment, anchor.offset);
   }
 
-  /** `rollout-<how many lines come before>`, blank ones not counted, as Codex has it. */
+  /** `rollout-<how many lines come before>`: those that Codex loads, so that its ids are the same. */
   implicitTurnId(anchor: TurnAnchor): string {
     return `rollout-${this.#lineIndex(anchor)}`;
   }
@@ -156,8 +170,9 @@ class RolloutTurnSource implements TurnSource<Position> {
   warnings(): string[] {
     const warnings: string[] = [];
     if (this.#lineage.problem) warnings.push(`Earlier history is missing: ${this.#lineage.problem}.`);
-    if (this.#badLines > 0) warnings.push(`${this.#badLines} unreadable lines were skipped.`);
-    if (this.#invalidUtf8 > 0) warnings.push(`${this.#invalidUtf8} lines hold invalid UTF-8, shown as U+FFFD.`);
+    const lines = ({ size }: ReadonlySet<string>) => (size === 1 ? '1 line' : `${size} lines`);
+    if (this.#badLines.size > 0) warnings.push(`Left out because they could not be read: ${lines(this.#badLines)}.`);
+    if (this.#invalidUtf8.size > 0) warnings.push(`Invalid UTF-8 is shown as U+FFFD in ${lines(this.#invalidUtf8)}.`);
     return warnings;
   }
 
@@ -169,26 +184,28 @@ class RolloutTurnSource implements TurnSource<Position> {
     return segment === 0 && offset === 0 ? this.begin : { segment, offset };
   }
 
-  #lineOf(raw: RawLine, rolloutId: string): SourceLine {
-    const found = { anchor: { rolloutId, offset: raw.offset }, bytes: raw.length };
-    if (isBlank(raw) || NOT_A_TURN_LINE.test(linePrefix(raw))) return found;
-    if (raw.isCut) return { ...found, unparsedHead: linePrefix(raw, 4096) };
-    return { ...found, line: this.#parse(raw) };
+  #lineOf(raw: RawLine, part: TurnPart | 'unknown', rolloutId: string): SourceLine {
+    const prefix = part === 'unknown' ? '' : linePrefix(raw, NAMES_BYTES);
+    let parsed: { readonly line: RolloutLine | undefined } | undefined;
+    return {
+      anchor: { rolloutId, offset: raw.offset },
+      bytes: raw.length,
+      turnId: TURN_ID.exec(prefix)?.[1],
+      itemId: part === 'item' ? ITEM_ID.exec(prefix)?.[1] : undefined,
+      isItemOfTurn: part === 'item' && prefix.includes('"item_completed"'),
+      unparsedHead: raw.isCut ? linePrefix(raw, 4096) : undefined,
+      read: () => {
+        parsed ??= { line: raw.isCut ? undefined : this.#parse(raw, rolloutId) };
+        return parsed.line;
+      },
+    };
   }
 
-  #markOf(raw: RawLine): TurnMark | undefined {
-    const prefix = linePrefix(raw);
-    if (TURN_START.test(prefix)) return 'start';
-    if (TURN_END.test(prefix)) return 'end';
-    if (USER_MESSAGE.test(prefix)) return 'userMessage';
-    if (!ROLLBACK.test(prefix)) return undefined;
-    return { rolledBack: asNumber(this.#parse(raw)?.payload['num_turns']) ?? 0 };
-  }
-
-  #parse(raw: RawLine): RolloutLine | undefined {
-    if (hasInvalidUtf8(raw)) this.#invalidUtf8 += 1;
-    const line = parseRolloutLine(lineText(raw));
-    if (!line) this.#badLines += 1;
+  #parse(raw: RawLine, rolloutId: string): RolloutLine | undefined {
+    const place = `${rolloutId} ${raw.offset}`;
+    if (hasInvalidUtf8(raw)) this.#invalidUtf8.add(place);
+    const line = raw.isCut ? undefined : parseRolloutLine(lineText(raw));
+    if (!line && !raw.isCut && lineText(raw) !== '') this.#badLines.add(place);
     return line;
   }
 
@@ -205,9 +222,20 @@ class RolloutTurnSource implements TurnSource<Position> {
     const from =
       known.rolloutId === anchor.rolloutId && known.offset <= anchor.offset ? known : { offset: 0, count: 0 };
     let { count } = from;
-    for (const raw of readLines(segment.bytes, { start: from.offset, end: anchor.offset }))
-      if (!isBlank(raw)) count += 1;
+    for (const raw of readLines(segment.bytes, { start: from.offset, end: anchor.offset })) {
+      if (raw.isCut || isBlank(raw)) continue;
+      const text = lineText(raw);
+      if (isLoadedByCodex(text, asObject(parseJson(text)))) count += 1;
+    }
     this.#counted = { rolloutId: anchor.rolloutId, offset: anchor.offset, count };
     return count;
   }
+}
+
+/** The part of a line in turns, as its beginning tells it; `unknown` where only the whole line does. */
+function partOf(raw: RawLine): TurnPart | 'none' | 'unknown' {
+  if (isBlank(raw)) return 'none';
+  const head = headOfLine(linePrefix(raw, HEAD_BYTES));
+  if (!head) return 'unknown';
+  return factsOfType(head)?.turn ?? 'none';
 }

@@ -223,7 +223,7 @@ export class InMemoryThreadStore implements ThreadStore {
     const window = cursor?.itemId === undefined ? undefined : { itemId: cursor.itemId, from: cursor.from ?? 0 };
     const builder = new TurnBuilder({
       mode: thread.historyMode,
-      startsAtBeginning: true,
+      beginsEarlier: () => false,
       implicitTurnId: ({ offset }) => `rollout-${offset}`,
       window,
     });

@@ -3,27 +3,23 @@ import type { SqlRow } from '../../postgres/postgres-db.js';
 import type { Database } from '../../postgres/ready-db.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import { asArray, asNumber } from '../../protocol/json.js';
+import { asArray, asNumber, asObject, asString } from '../../protocol/json.js';
+import { eventsWith, typesWithoutTurns } from '../../protocol/line-types.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
-import { type SourceLine, staleCursor, type TurnMark, type TurnSource } from '../turn-pager.js';
+import { type SourceLine, staleCursor, type TurnSource, type TurnStart } from '../turn-pager.js';
 import { itemRows, lineOf } from './item-rows.js';
 
+const { lines: LINES, events: EVENTS } = typesWithoutTurns();
+const quoted = (names: readonly string[]) => names.map((name) => `'${name}'`).join(', ');
 /** What no turn is made of stays in the database. */
-const MAKES_TURNS = `type NOT IN ('response_item', 'turn_context', 'world_state', 'token_usage_record', 'session_meta',
-  'inter_agent_communication') AND coalesce(event, '') NOT IN ('token_count', 'thread_settings_applied', 'thread_goal_updated')`;
+const MAKES_TURNS = `type NOT IN (${quoted(LINES)}) AND coalesce(event, '') NOT IN (${quoted(EVENTS)})`;
+const BEGINS_TURN = `event IN (${quoted(eventsWith('start', 'rollback'))})`;
+/** Lines that may name a turn. */
+const NAMES_TURN = `type = 'event_msg' AND event NOT IN (${quoted(EVENTS)})`;
 
 /** A larger payload is not read for a page: its beginning tells what it is. */
 const LARGEST = 16 * 1024 * 1024;
-const MARKS_AT_ONCE = 200;
-
-const MARK_OF: Readonly<Record<string, TurnMark>> = {
-  task_started: 'start',
-  turn_started: 'start',
-  task_complete: 'end',
-  turn_complete: 'end',
-  turn_aborted: 'end',
-  user_message: 'userMessage',
-};
+const STARTS_AT_ONCE = 200;
 
 /** The items of a thread as one history; a place is the ordinal of the item after it. */
 export class ItemTurns implements TurnSource<number> {
@@ -61,28 +57,33 @@ export class ItemTurns implements TurnSource<number> {
     }
   }
 
-  async *marksBefore(end: number): AsyncGenerator<{ mark: TurnMark; position: number }> {
+  async *startsBefore(end: number): AsyncGenerator<TurnStart<number>> {
     let before = end;
     for (;;) {
       const rows = await this.#db.query(
         `SELECT ordinal, event, CASE WHEN event = 'thread_rolled_back' THEN payload -> 'num_turns' END AS rolled_back
-        FROM {items} WHERE thread_id = $1 AND ordinal < $2 AND ${IS_MARK} ORDER BY ordinal DESC LIMIT ${MARKS_AT_ONCE}`,
+        FROM {items} WHERE thread_id = $1 AND ordinal < $2 AND ${IS_MARK} AND ${BEGINS_TURN}
+        ORDER BY ordinal DESC LIMIT ${STARTS_AT_ONCE}`,
         [this.#threadId, before],
       );
-      for (const row of rows) yield { mark: markOf(row), position: Number(row['ordinal']) };
+      for (const row of rows) {
+        const rolledBack = Math.max(0, asNumber(row['rolled_back']) ?? 0);
+        if (row['event'] !== 'thread_rolled_back' || rolledBack > 0)
+          yield { position: Number(row['ordinal']), rolledBack };
+      }
       const last = rows.at(-1);
-      if (!last || rows.length < MARKS_AT_ONCE) return;
+      if (!last || rows.length < STARTS_AT_ONCE) return;
       before = Number(last['ordinal']);
     }
   }
 
-  async hasMarkedTurns(): Promise<boolean> {
-    const [first] = await this.#db.query(
-      `SELECT event FROM {items} WHERE thread_id = $1 AND ${IS_MARK}
-      AND event IN ('task_started', 'turn_started', 'user_message') ORDER BY ordinal LIMIT 1`,
-      [this.#threadId],
+  async namedBefore(turnIds: ReadonlySet<string>, end: number): Promise<ReadonlySet<string>> {
+    const rows = await this.#db.query(
+      `SELECT DISTINCT payload ->> 'turn_id' AS id FROM {items}
+      WHERE thread_id = $1 AND ordinal < $2 AND ${NAMES_TURN} AND payload ->> 'turn_id' = ANY($3)`,
+      [this.#threadId, end, [...turnIds]],
     );
-    return first?.['event'] !== 'user_message';
+    return new Set(rows.map(({ id }) => String(id)));
   }
 
   async hasNoRollbacks(): Promise<boolean> {
@@ -103,15 +104,19 @@ export class ItemTurns implements TurnSource<number> {
   }
 
   #lineOf(row: SqlRow): SourceLine {
-    const bytes = Number(row['bytes']);
-    const found = { anchor: { rolloutId: this.#threadId, offset: Number(row['ordinal']) }, bytes };
     const head = asArray(row['head']);
-    return head ? { ...found, unparsedHead: lineHead(row, head) } : { ...found, line: lineOf(row, this.#mode) };
+    const line = head ? undefined : lineOf(row, this.#mode);
+    const item = row['event'] === 'item_completed' ? asObject(line?.payload['item']) : undefined;
+    return {
+      anchor: { rolloutId: this.#threadId, offset: Number(row['ordinal']) },
+      bytes: Number(row['bytes']),
+      turnId: asString(line?.payload['turn_id']),
+      itemId: asString(item?.['id']),
+      isItemOfTurn: item !== undefined,
+      unparsedHead: head && lineHead(row, head),
+      read: () => line,
+    };
   }
-}
-
-function markOf(row: SqlRow): TurnMark {
-  return MARK_OF[String(row['event'])] ?? { rolledBack: asNumber(row['rolled_back']) ?? 0 };
 }
 
 /** The beginning that the line has in a rollout. */

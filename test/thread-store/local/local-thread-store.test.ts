@@ -202,7 +202,7 @@ describe('a damaged rollout', () => {
     expect((await manager.readThread(id)).preview).toBe('kept');
     const { turns, warnings } = await manager.listTurns(pageOf(id));
     expect(turns).toHaveLength(1);
-    expect(warnings).toEqual([expect.stringContaining('1 unreadable lines')]);
+    expect(warnings).toEqual([expect.stringContaining('could not be read: 1 line')]);
   });
 
   it('that has no session_meta takes its id and date from its name, keeps a name, and refuses lines', async () => {
@@ -247,7 +247,7 @@ describe('a damaged rollout', () => {
     expect((await manager.readThread(id)).preview).toBe('k\ufffdpt');
     const { turns, warnings } = await manager.listTurns(pageOf(id));
     expect(turns[0]?.items[0]?.body?.text).toBe('k\ufffdpt');
-    expect(warnings.join()).toContain('invalid UTF-8');
+    expect(warnings.join()).toContain('Invalid UTF-8');
   });
 
   it('of an unknown history mode is read, can be named and archived, but gets no lines', async () => {
