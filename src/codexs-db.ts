@@ -79,7 +79,8 @@ export class CodexsDb {
   #find(): StateDbSearch {
     const found = this.#finder.find();
     this.#others = found.others;
-    for (const { file, why } of found.others) this.#tell(`state DB ${found.file}; not used: ${file} (${why})`);
+    for (const { file, why } of found.others)
+      this.#tell(`state DB: ${found.file ?? 'none of Codex'}; not used: ${file} (${why})`);
     return found;
   }
 

@@ -70,8 +70,10 @@ export class OwnDb {
       if (!summary) return undefined;
       this.#handOut(stateDb);
       const { unreadable } = summary;
-      if (unreadable.length > 0) {
-        this.warn(`${unreadable.length} rollouts could not be indexed:\n  ${unreadable.join('\n  ')}`);
+      const [first] = unreadable;
+      if (first !== undefined) {
+        const more = unreadable.length > 1 ? ` and ${unreadable.length - 1} more` : '';
+        this.warn(`not in the index, as they have no content, may not be read, or are copies: ${first}${more}`);
       }
       return summary;
     } catch (error) {

@@ -232,8 +232,8 @@ describe('threadkeeper backfill', () => {
     home.rollout({ raw: 'garbage\n' });
     const { code, stdout, stderr } = await threadkeeper(home, 'backfill');
     expect([code, stdout]).toEqual([0, expect.stringContaining('3 threads indexed, 1 rollouts unreadable')]);
-    expect(stderr).toContain('could not be indexed');
-    expect(stderr).toMatch(/\n {2}sessions\/.*\.jsonl/);
+    expect(stderr).toContain('not in the index');
+    expect(stderr).toMatch(/: sessions\/.*\.jsonl\n/);
     const again = JSON.parse((await threadkeeper(home, 'backfill', '--json')).stdout);
     expect(again).toMatchObject({ indexed: 0, warnings: [expect.stringContaining('1 rollout files hold no')] });
     rmSync(gone.file);

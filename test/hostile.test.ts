@@ -201,7 +201,7 @@ describe('FIFOs where files should be', () => {
     const server = await new OurServer(home.root).start();
     const page = await server.call<ThreadList>('list_threads', {});
     expect(page.threads.map(({ threadId }) => threadId)).toEqual([id]);
-    expect(page.warnings?.join()).toContain('Not followed or not readable');
+    expect(page.warnings?.join()).toContain('(no file)');
     expect((await server.call<ThreadReading>('read_thread', { threadId: id })).turns).toHaveLength(1);
     await expect(server.failure('read_thread', { threadId: hanging })).resolves.toHaveProperty('code');
     await expect(server.failure('set_thread_name', { threadId: id, name: 'x' })).resolves.toHaveProperty('code');
@@ -245,7 +245,7 @@ describe('rows that make no sense', () => {
       for (let page = 0; page < 20; page += 1) {
         const found = await manager.listThreads({ ...ALL, sortBy, limit: 2, cursor });
         expect(found.total).toBe(values.length);
-        expect(found.warnings.join()).toContain('1 rows of the state DB are left out');
+        expect(found.warnings.join()).toContain('1 row of the state DB left out');
         ids.push(...found.threads.map(({ thread }) => thread.threadId));
         cursor = found.threads.at(-1)?.cursor;
         if (!found.hasMore) break;

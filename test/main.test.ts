@@ -160,13 +160,13 @@ describe('the process', () => {
     expect(answers.some(({ id, result }) => id === 0 && result)).toBe(true);
   });
 
-  it('serves a home that does not exist with an error that says so, and the home when it appears', async () => {
+  it('serves a home that does not exist as an empty one, and says so, and the home when it appears', async () => {
     const parent = new TestHome();
     const missing = path.join(parent.root, 'later');
     const server = await new OurServer(missing).start();
-    expect(await server.failure('list_threads', {})).toMatchObject({
-      code: 'unsupported',
-      message: expect.stringContaining('does not exist'),
+    expect(await server.call('list_threads', {})).toMatchObject({
+      total: 0,
+      warnings: [expect.stringContaining(`The home ${missing} does not exist yet`)],
     });
     expect(readdirSync(parent.root)).toEqual(['sessions']);
     const other = new TestHome();

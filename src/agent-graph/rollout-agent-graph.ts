@@ -5,8 +5,9 @@ import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './
 import { childrenOf, descendantsOf, edgesByParent } from './spawn-tree.js';
 
 /**
- * Edges derived from the rollouts: a sub-agent's session_meta names its parent. All of them are open, as nothing in
- * a rollout says that one was closed.
+ * Edges derived from the rollouts: the source of a spawned agent names its parent. Threads that Codex makes for reviews or
+ * for its guardian name one too, but are no spawned agents. All edges are open, as nothing in a rollout says that one was
+ * closed.
  */
 export class RolloutAgentGraph implements AgentGraphStore {
   readonly #library: RolloutLibrary;
@@ -66,8 +67,8 @@ export class RolloutAgentGraph implements AgentGraphStore {
     const summary = await this.#library.summaries.head(file).catch(() => undefined);
     const meta = summary?.metadata.meta;
     if (!meta) return 'unknown yet';
-    if (!meta.parentThreadId) return undefined;
-    return { parentThreadId: meta.parentThreadId, childThreadId: meta.id, status: 'open' };
+    const parentThreadId = meta.source.spawn?.parentThreadId;
+    return parentThreadId && { parentThreadId, childThreadId: meta.id, status: 'open' };
   }
 }
 

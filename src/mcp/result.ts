@@ -1,6 +1,6 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { cutText } from '../protocol/cut-text.js';
-import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
+import { internalError, readFailure, systemErrorPath, ThreadkeeperError } from '../protocol/errors.js';
 import { strictJson } from '../protocol/json.js';
 import { RESULT_CHARACTERS } from './size.js';
 
@@ -23,18 +23,11 @@ export function errorBody({ code, message, hint }: ThreadkeeperError): { code: s
   return { code, message: cutText(message, 1000).toWellFormed(), hint: cutText(hint, 1000).toWellFormed() };
 }
 
-const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT', 'ENOMEM']);
-
 /** What went wrong as an error of the closed set; what was not foreseen keeps its details for the log. */
 export function asThreadkeeperError(error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
-  const code = systemErrorCode(error);
-  if (code !== undefined && EXHAUSTED.has(code)) {
-    const message = `the system is out of room (${code})`;
-    return new ThreadkeeperError('resource_exhausted', message, 'Close or free something, then call again.', {
-      cause: error,
-    });
-  }
+  const file = systemErrorPath(error);
+  if (file !== undefined) return readFailure(file, error);
   return internalError(
     'something unforeseen went wrong',
     'See the log of the server (stderr); calling again is safe.',

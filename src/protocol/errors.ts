@@ -27,8 +27,13 @@ export class ThreadkeeperError extends Error {
   }
 }
 
-export const threadNotFound = (threadId: string, hint = 'Find thread ids with list_threads.'): ThreadkeeperError =>
-  new ThreadkeeperError('thread_not_found', `thread ${threadId} not found`, hint);
+/** `why` is what was found in its place. */
+export const threadNotFound = (
+  threadId: string,
+  hint = 'Find thread ids with list_threads.',
+  why?: string,
+): ThreadkeeperError =>
+  new ThreadkeeperError('thread_not_found', `thread ${threadId} not found${why === undefined ? '' : `: ${why}`}`, hint);
 
 export const invalidRequest = (message: string, hint: string): ThreadkeeperError =>
   new ThreadkeeperError('invalid_request', message, hint);
@@ -57,8 +62,43 @@ export function systemErrorCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** What a Node system error is about: its path, else the call that failed; undefined for any other error. */
+export function systemErrorPath(error: unknown): string | undefined {
+  if (systemErrorCode(error) === undefined || !(error instanceof Error) || !('syscall' in error)) return undefined;
+  if ('path' in error && typeof error.path === 'string') return error.path;
+  return String(error.syscall);
+}
+
 const READ_ONLY_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
-const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE']);
+const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** Turns a file that could not be read into the error a caller can act on: the path and the reason are in it. */
+export function readFailure(file: string, error: unknown): ThreadkeeperError {
+  if (error instanceof ThreadkeeperError) return error;
+  const code = systemErrorCode(error) ?? 'unknown error';
+  if (EXHAUSTED_CODES.has(code)) return exhausted(`reading ${file}`, code, error);
+  if (READ_ONLY_CODES.has(code)) {
+    return new ThreadkeeperError(
+      'unsupported',
+      `${file} may not be read (${code})`,
+      'Nothing was changed. Give the user that runs this server permission to read the file and its directory.',
+      { cause: error },
+    );
+  }
+  return internalError(`${file} cannot be read (${code})`, 'Nothing was changed. Look at the file.', error);
+}
+
+function exhausted(what: string, code: string, cause: unknown): ThreadkeeperError {
+  const isHandles = code === 'EMFILE' || code === 'ENFILE';
+  return new ThreadkeeperError(
+    'resource_exhausted',
+    isHandles ? `${what}: too many files are open (${code})` : `${what}: the system is out of room (${code})`,
+    isHandles
+      ? 'Nothing was acknowledged. Raise the limit of open files (ulimit -n), or close threads, then call again.'
+      : 'Nothing was acknowledged. Free some space, then call again.',
+    { cause },
+  );
+}
 
 /** Turns a failed write into the error a caller can act on; an error of ours passes through. */
 export function writeFailure(what: string, error: unknown): ThreadkeeperError {
@@ -72,14 +112,7 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
       { cause: error },
     );
   }
-  if (EXHAUSTED_CODES.has(code)) {
-    return new ThreadkeeperError(
-      'resource_exhausted',
-      `${what}: the system is out of room (${code})`,
-      'Nothing was acknowledged. Free some space or file handles, then call again.',
-      { cause: error },
-    );
-  }
+  if (EXHAUSTED_CODES.has(code)) return exhausted(what, code, error);
   return internalError(`${what} failed (${code})`, 'See the server log; calling again is safe.', error);
 }
 

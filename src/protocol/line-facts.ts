@@ -1,3 +1,4 @@
+import { bareCwd, bareMessage } from './bare-line.js';
 import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from './json.js';
 import { type UserText, userTextOf } from './user-text.js';
 
@@ -26,9 +27,23 @@ export interface LineFacts {
 
 const NOTHING: LineFacts = {};
 
-export function factsOfLine({ type, payload }: { readonly type: string; readonly payload: JsonObject }): LineFacts {
+interface FactLine {
+  readonly type: string;
+  readonly payload: JsonObject;
+  readonly isBare?: boolean | undefined;
+}
+
+export function factsOfLine({ type, payload, isBare }: FactLine): LineFacts {
+  if (isBare) return factsOfBare(payload);
   if (type === 'turn_context') return factsOfTurnContext(payload);
   return type === 'event_msg' ? factsOfEvent(payload) : NOTHING;
+}
+
+function factsOfBare(item: JsonObject): LineFacts {
+  const firstCwd = bareCwd(item);
+  if (firstCwd !== undefined) return { firstCwd };
+  const message = bareMessage(item);
+  return message?.role === 'user' ? { userText: { text: message.text.trim(), isLabel: false } } : NOTHING;
 }
 
 function factsOfTurnContext(context: JsonObject): LineFacts {

@@ -1,3 +1,4 @@
+import { bareLine } from './bare-line.js';
 import { asNumber, asObject, asString, parseJson } from './json.js';
 import type { RolloutItem } from './rollout-item.js';
 
@@ -10,15 +11,20 @@ export interface RolloutLine extends RolloutItem {
   readonly timestamp: string;
   /** Only in paginated rollouts. */
   readonly ordinal: number | undefined;
+  /** True for a line of a rollout of mid-2025, which had no envelope (bare-line.ts). */
+  readonly isBare?: boolean | undefined;
 }
 
-/** The line in `text`, or undefined when it is not an object with a timestamp, a type and an object payload. */
+/** The line in `text`, or undefined when it is not an object with a timestamp, a type and an object payload, nor a bare line. */
 export function parseRolloutLine(text: string): RolloutLine | undefined {
   const value = asObject(parseJson(text));
   const timestamp = asString(value?.['timestamp']);
   const type = asString(value?.['type']);
   const payload = asObject(value?.['payload']);
-  if (timestamp === undefined || type === undefined || payload === undefined) return undefined;
+  if (timestamp === undefined || type === undefined || payload === undefined) {
+    const bare = value && bareLine(value);
+    return bare && { ...bare, ordinal: undefined, isBare: true };
+  }
   const metadata = asObject(value?.['metadata']);
   return { timestamp, ordinal: asNumber(value?.['ordinal']), type, payload, metadata };
 }

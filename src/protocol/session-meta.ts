@@ -37,8 +37,8 @@ export interface SessionMeta {
   readonly modelProvider: string | undefined;
   readonly memoryMode: string | undefined;
   readonly historyMode: HistoryMode;
-  /** What `history_mode` says when it is neither `legacy` nor `paginated`: Codex does not read such a thread. */
-  readonly unknownHistoryMode: string | undefined;
+  /** Why nothing may be appended to the rollout, as Codex does not read it: a history mode that it does not know, or none. */
+  readonly unwritableBecause: string | undefined;
   readonly historyBase: HistoryBase | undefined;
   readonly forkedFromId: ThreadId | undefined;
   readonly parentThreadId: ThreadId | undefined;
@@ -69,13 +69,19 @@ export function sessionMetaOf(line: RolloutLine): SessionMeta | undefined {
     agentPath: asText(meta['agent_path']) ?? source.spawn?.agentPath,
     modelProvider: asText(meta['model_provider']),
     memoryMode: asText(meta['memory_mode']),
-    historyMode: mode === 'paginated' ? 'paginated' : 'legacy',
-    unknownHistoryMode: mode === undefined || mode === 'legacy' || mode === 'paginated' ? undefined : mode,
+    historyMode: mode === 'paginated' || line.ordinal !== undefined ? 'paginated' : 'legacy',
+    unwritableBecause: unwritableBecause(line, mode),
     historyBase: historyBase(asObject(meta['history_base'])),
     forkedFromId: asThreadId(meta['forked_from_id']),
     parentThreadId: asThreadId(meta['parent_thread_id']) ?? source.spawn?.parentThreadId,
     git: gitInfo(asObject(meta['git'])),
   };
+}
+
+function unwritableBecause({ isBare }: RolloutLine, mode: string | undefined): string | undefined {
+  if (isBare) return 'it is a rollout of mid-2025, which Codex no longer reads';
+  if (mode === undefined || mode === 'legacy' || mode === 'paginated') return undefined;
+  return `it has an unknown history mode (${mode})`;
 }
 
 function historyBase(base: JsonObject | undefined): HistoryBase | undefined {

@@ -1,5 +1,5 @@
 import { asThreadId, type ThreadId } from './ids.js';
-import { asNumber, asObject, asString, type JsonObject, jsonText, parseJson } from './json.js';
+import { asNumber, asObject, asString, asText, type JsonObject, jsonText, parseJson } from './json.js';
 
 /** Where a thread came from, as the tools name it. */
 export const SOURCE_KINDS = ['cli', 'vscode', 'exec', 'mcp', 'subagent', 'custom', 'internal', 'unknown'] as const;
@@ -22,6 +22,8 @@ export interface SessionSource {
   readonly kind: SourceKind;
   readonly stored: string;
   readonly spawn: ThreadSpawn | undefined;
+  /** What a thread does that Codex itself made: `review`, `compact`, `memory_consolidation`, `guardian`… */
+  readonly role: string | undefined;
 }
 
 const BARE: ReadonlySet<string> = new Set(['cli', 'vscode', 'exec', 'mcp']);
@@ -29,10 +31,10 @@ const KEYED: ReadonlySet<string> = new Set(['subagent', 'custom', 'internal']);
 
 /** The source in a rollout's `source` key; absent means `vscode`, as in Codex. Never throws. */
 export function sessionSource(value: unknown): SessionSource {
-  if (value === undefined || value === null) return { kind: 'vscode', stored: 'vscode', spawn: undefined };
+  if (value === undefined || value === null) return bare('vscode');
   const text = asString(value);
   if (text !== undefined) {
-    return { kind: BARE.has(text) ? (text as SourceKind) : 'unknown', stored: text, spawn: undefined };
+    return bare(text);
   }
   const object = asObject(value);
   const key = Object.keys(object ?? {}).find((name) => KEYED.has(name));
@@ -40,7 +42,18 @@ export function sessionSource(value: unknown): SessionSource {
     kind: (key as SourceKind | undefined) ?? 'unknown',
     stored: jsonText(value),
     spawn: threadSpawn(asObject(asObject(object?.['subagent'])?.['thread_spawn'])),
+    role: roleOf(object),
   };
+}
+
+function bare(text: string): SessionSource {
+  return { kind: BARE.has(text) ? (text as SourceKind) : 'unknown', stored: text, spawn: undefined, role: undefined };
+}
+
+/** `{subagent: "review"}`, `{subagent: {other: "guardian"}}`, `{internal: "memory_consolidation"}`. */
+function roleOf(source: JsonObject | undefined): string | undefined {
+  const { subagent, internal } = source ?? {};
+  return asText(subagent) ?? asText(asObject(subagent)?.['other']) ?? asText(internal);
 }
 
 /** The source in the text of a `source` column. */

@@ -1,11 +1,9 @@
 import { statSync } from 'node:fs';
 import { systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
-import { parseRolloutLine } from '../protocol/rollout-line.js';
-import { type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
-import { lineText, readLines } from './line-reader.js';
-import { openRollout, type RolloutBytes } from './rollout-bytes.js';
-import type { RolloutCatalog, RolloutFile } from './rollout-catalog.js';
+import { ownMeta } from './owner-meta.js';
+import type { RolloutCatalog } from './rollout-catalog.js';
+import type { RolloutFile } from './rollout-file.js';
 
 /** One file of a thread's history and how much of it belongs to the thread. */
 export interface LineageSegment {
@@ -22,7 +20,6 @@ export interface Lineage {
 }
 
 const MAX_SEGMENTS = 1000;
-const HEAD_SCAN_LINES = 50;
 
 /** Follows `history_base` from the current file back to where the thread began (docs/codex-home.md, Lineage). */
 export async function resolveLineage(
@@ -59,26 +56,4 @@ export async function resolveLineage(
     }
   }
   return { segments, problem: undefined };
-}
-
-/** The session_meta that owns a rollout: the first that parses among its first lines. */
-export async function ownMeta(file: RolloutFile): Promise<SessionMeta | undefined> {
-  const source = await openRollout(file.path, { headBytes: 512 * 1024 });
-  try {
-    return firstMeta(source);
-  } finally {
-    source.close();
-  }
-}
-
-function firstMeta(source: RolloutBytes): SessionMeta | undefined {
-  let seen = 0;
-  for (const raw of readLines(source)) {
-    const line = raw.isCut ? undefined : parseRolloutLine(lineText(raw));
-    const meta = line && sessionMetaOf(line);
-    if (meta) return meta;
-    seen += 1;
-    if (seen >= HEAD_SCAN_LINES) return undefined;
-  }
-  return undefined;
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { internalError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { RolloutFile } from './rollout-catalog.js';
+import type { RolloutFile } from './rollout-file.js';
 import { datedFolder, newRolloutFileName, parseRolloutFileName } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 

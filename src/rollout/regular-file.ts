@@ -1,5 +1,18 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs';
 import { internalError } from '../protocol/errors.js';
+
+/** What is known of a file; undefined for one that is not there, or may not be looked at. */
+export function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+export function isRegularFile(file: string): boolean {
+  return statOf(file)?.isFile() ?? false;
+}
 
 /** Opens a file to be read; anything but a regular file is refused, as a FIFO would block the whole process. */
 export function openToRead(file: string): number {

@@ -2,13 +2,16 @@ import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:
 import path from 'node:path';
 import { systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
-import { parseRolloutFileName, type RolloutFileName } from './rollout-file-name.js';
+import { firstMetaNow } from './owner-meta.js';
+import { statOf } from './regular-file.js';
+import type { RolloutFile } from './rollout-file.js';
+import { inexactRolloutName, parseRolloutFileName } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
-/** A rollout file as its name and place tell it; nothing of it has been read. */
-export interface RolloutFile extends RolloutFileName {
+/** What is in a folder of threads and is left out, relative to the home, and why. */
+export interface LeftOut {
   readonly path: string;
-  readonly isArchived: boolean;
+  readonly why: string;
 }
 
 interface Folder {
@@ -17,8 +20,12 @@ interface Folder {
   readonly scannedAt: number;
   readonly files: readonly RolloutFile[];
   readonly folders: readonly string[];
-  /** Links that leave the home, relative to it. */
-  readonly passedOver: readonly string[];
+  /** What cannot be followed or read. */
+  readonly passedOver: readonly LeftOut[];
+  /** Copies of rollouts that hold no thread; one of them may still get its content. */
+  readonly emptyCopies: readonly string[];
+  /** JSONL files whose names are not those of rollouts. */
+  readonly otherNames: readonly string[];
 }
 
 /** A folder's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
@@ -40,7 +47,9 @@ export class RolloutCatalog {
   /** Files that were made here since the last look. */
   #made: RolloutFile[] = [];
   #refreshedAt = 0;
-  #unreadable: string[] = [];
+  #unreadable: LeftOut[] = [];
+  /** Which rollout each file of a thread with several files builds on; a first line never changes. */
+  readonly #bases = new Map<string, string | undefined>();
   /** Changes whenever a file comes, goes or moves. */
   generation = 0;
   /** Changes whenever a thread comes or goes. */
@@ -51,19 +60,21 @@ export class RolloutCatalog {
   }
 
   /**
-   * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough.
-   * Throws when the home is missing, or a folder of it is a link that leaves it.
+   * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough. A home that is not there has
+   * none.
    */
   refresh(maxAgeMs = 0): void {
     const now = Date.now();
     if (maxAgeMs > 0 && now - this.#refreshedAt < maxAgeMs) return;
-    this.#home.assertUsable();
+    this.#home.look();
     const folders = new Map<string, Folder>();
     this.#unreadable = [];
+    this.#lookAtEmptyCopies();
     this.#scan(this.#home.sessions, 0, folders);
     this.#scan(this.#home.archived, 0, folders);
     this.#take(folders);
-    this.#refreshedAt = now;
+    // One that is not there may come at any moment.
+    this.#refreshedAt = folders.size > 0 ? now : 0;
   }
 
   /** A file was made by this process: known at once, without a look at the folders. */
@@ -85,7 +96,23 @@ export class RolloutCatalog {
       const file = this.byRolloutId(rolloutId);
       if (file) files.push(file);
     }
-    return files.length > 1 ? files.sort(compareCurrent) : files;
+    return files.length > 1 ? this.#currentFirst(files) : files;
+  }
+
+  /**
+   * Which file of a reverted thread is current stands in Codex's state DB. Without that it is the one that no other of the
+   * thread builds on; among several of those the later one.
+   */
+  #currentFirst(files: RolloutFile[]): readonly RolloutFile[] {
+    files.sort(compareCurrent);
+    const bases = new Set(files.map((file) => this.#baseOf(file)));
+    const isBase = (file: RolloutFile) => Number(bases.has(file.rolloutId));
+    return files.sort((a, b) => isBase(a) - isBase(b));
+  }
+
+  #baseOf(file: RolloutFile): string | undefined {
+    if (!this.#bases.has(file.path)) this.#bases.set(file.path, firstMetaNow(file)?.historyBase?.rolloutId);
+    return this.#bases.get(file.path);
   }
 
   /** The file whose name ends in this rollout id. */
@@ -117,9 +144,21 @@ export class RolloutCatalog {
     return this.#byThread.size;
   }
 
-  /** Links that leave the home, and what could not be listed or is no file, relative to the home. */
-  get passedOver(): readonly string[] {
+  /** Links below the folders of threads, what could not be listed, and what is no file. */
+  get passedOver(): readonly LeftOut[] {
     return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
+  }
+
+  /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
+  get copies(): readonly string[] {
+    const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesOf(rolloutId).slice(1));
+    const named = copies.filter(({ isExact }) => !isExact).map((file) => this.#relative(file.path));
+    return [...named, ...[...this.#folders.values()].flatMap(({ emptyCopies }) => emptyCopies)];
+  }
+
+  /** JSONL files below the folders of threads whose names are not those of rollouts, relative to the home. */
+  get otherNames(): readonly string[] {
+    return [...this.#folders.values()].flatMap(({ otherNames }) => otherNames);
   }
 
   #scan(folder: string, depth: number, into: Map<string, Folder>): void {
@@ -127,7 +166,7 @@ export class RolloutCatalog {
     if (!listing) return;
     into.set(folder, listing);
     if (depth >= MAX_DEPTH) {
-      for (const child of listing.folders) this.#unreadable.push(path.relative(this.#home.root, child));
+      for (const child of listing.folders) this.#unreadable.push({ path: this.#relative(child), why: 'too deep' });
       return;
     }
     for (const child of listing.folders) this.#scan(child, depth + 1, into);
@@ -141,35 +180,64 @@ export class RolloutCatalog {
       if (isSame && known.scannedAt - mtimeMs > SETTLED_MS) return known;
       const scannedAt = Date.now();
       const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
-      const listing = { files: [] as RolloutFile[], folders: [] as string[], passedOver: [] as string[] };
+      const listing: Sorted = { files: [], folders: [], passedOver: [], emptyCopies: [], otherNames: [] };
       for (const entry of readdirSync(folder, { withFileTypes: true })) this.#sort(entry, folder, isArchived, listing);
       return { ino, mtimeMs, scannedAt, ...listing };
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') this.#unreadable.push(path.relative(this.#home.root, folder));
+      const code = systemErrorCode(error) ?? 'unknown error';
+      const isDangling = code === 'ENOENT' && lstatSync(folder, { throwIfNoEntry: false }) !== undefined;
+      const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;
+      if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(folder), why });
       return undefined;
     }
   }
 
-  #sort(
-    entry: Dirent,
-    folder: string,
-    isArchived: boolean,
-    into: { files: RolloutFile[]; folders: string[]; passedOver: string[] },
-  ): void {
+  #sort(entry: Dirent, folder: string, isArchived: boolean, into: Sorted): void {
     const file = path.join(folder, entry.name);
     const name = parseRolloutFileName(entry.name);
-    if (entry.isFile() && name) {
-      into.files.push({ ...name, path: file, isArchived });
+    const passOver = (why: string) => into.passedOver.push({ path: this.#relative(file), why });
+    if (entry.isFile()) {
+      const copied = name ? undefined : inexactRolloutName(entry.name);
+      if (name) into.files.push({ ...name, path: file, isArchived });
+      else if (copied) this.#sortCopy({ ...copied, path: file, isArchived }, into);
+      else if (OTHER_NAME.test(entry.name)) into.otherNames.push(this.#relative(file));
     } else if (entry.isDirectory()) {
-      if (name) into.passedOver.push(path.relative(this.#home.root, file));
+      if (name) passOver('no file');
       else into.folders.push(file);
     } else if (entry.isSymbolicLink()) {
       // Links are followed to files only, and only inside the home: a linked folder could make the walk endless.
       if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
-      else into.passedOver.push(path.relative(this.#home.root, file));
+      else passOver('a link');
     } else if (name) {
-      into.passedOver.push(path.relative(this.#home.root, file));
+      passOver('no file');
     }
+  }
+
+  /** A copy is of the thread that its content says; one without content is of none. */
+  #sortCopy(
+    file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & { threadId: ThreadId | undefined },
+    into: Sorted,
+  ): void {
+    const meta = file.isCompressed ? undefined : firstMetaNow(file);
+    const threadId = meta?.id ?? (file.isCompressed ? file.threadId : undefined);
+    if (!threadId) into.emptyCopies.push(this.#relative(file.path));
+    else into.files.push({ ...file, threadId, rolloutId: threadId });
+  }
+
+  /** A copy that was just being made may have its content by now: its folder does not tell. */
+  #lookAtEmptyCopies(): void {
+    for (const [folder, { emptyCopies }] of this.#folders) {
+      const isFilled = (name: string) => (statOf(path.join(this.#home.root, name))?.size ?? 0) > 0;
+      if (emptyCopies.some(isFilled)) this.#folders.set(folder, { ...emptyFolder, files: this.#filesIn(folder) });
+    }
+  }
+
+  #filesIn(folder: string): readonly RolloutFile[] {
+    return this.#folders.get(folder)?.files ?? [];
+  }
+
+  #relative(file: string): string {
+    return path.relative(this.#home.root, file);
   }
 
   /** Takes the difference in: what came before what went, so that a moved file is never missing in between. */
@@ -209,6 +277,7 @@ export class RolloutCatalog {
     const left = files?.filter((known) => known.path !== file.path) ?? [];
     if (!files || left.length === files.length) return;
     this.generation += 1;
+    this.#bases.delete(file.path);
     if (left.length < 2) this.#doubled.delete(file.rolloutId);
     if (left.length > 0) {
       this.#byRollout.set(file.rolloutId, left);
@@ -224,11 +293,39 @@ export class RolloutCatalog {
   }
 }
 
+interface Sorted {
+  readonly files: RolloutFile[];
+  readonly folders: string[];
+  readonly passedOver: LeftOut[];
+  readonly emptyCopies: string[];
+  readonly otherNames: string[];
+}
+
+/** A folder of which nothing is known any more: it is listed again. */
+const emptyFolder: Folder = {
+  ino: -1,
+  mtimeMs: -1,
+  scannedAt: 0,
+  files: [],
+  folders: [],
+  passedOver: [],
+  emptyCopies: [],
+  otherNames: [],
+};
+
+/** What looks like a rollout under another name: no list shows it, as in Codex. */
+const OTHER_NAME = /\.(?:jsonl|jsonl\.zst|icloud)$|^rollout-.*\.json$/;
+
 /**
- * Which of two files of one thread (or one rollout) is the current one, first: active before archived, the later
- * stamp, the later modification, plain before compressed. Codex keeps this in its state DB alone.
+ * Which of two files of one thread (or one rollout) is the current one, first: an exact name before that of a copy unless
+ * the file is empty, active before archived, the later stamp, the later modification, plain before compressed.
  */
 function compareCurrent(a: RolloutFile, b: RolloutFile): number {
+  if (a.isExact !== b.isExact) {
+    const [exact, sign] = a.isExact ? [a, -1] : [b, 1];
+    return (statOf(exact.path)?.size ?? 0) > 0 ? sign : -sign;
+  }
+  if (!a.isExact) return modifiedAt(b.path) - modifiedAt(a.path) || (a.path < b.path ? -1 : 1);
   if (a.isArchived !== b.isArchived) return a.isArchived ? 1 : -1;
   if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
   if (a.rolloutId !== b.rolloutId)
@@ -237,11 +334,7 @@ function compareCurrent(a: RolloutFile, b: RolloutFile): number {
 }
 
 function modifiedAt(file: string): number {
-  try {
-    return statSync(file).mtimeMs;
-  } catch {
-    return 0;
-  }
+  return statOf(file)?.mtimeMs ?? 0;
 }
 
 function isFile(file: string): boolean {

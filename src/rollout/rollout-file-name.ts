@@ -11,19 +11,38 @@ export interface RolloutFileName {
   /** The stamp read as if it were UTC, as Codex reads it; milliseconds. */
   readonly createdAt: number;
   readonly isCompressed: boolean;
+  /** False for a name with something put in by a copy or a sync program, as in `rollout-…-<id> (1).jsonl`. */
+  readonly isExact: boolean;
 }
 
-const NAME = /^rollout-(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2})-([0-9a-f-]{36})(?:_([0-9a-f-]{36}))?\.jsonl(\.zst)?$/i;
+const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+const STAMP = '\\d{4}-\\d{2}-\\d{2}T\\d{2}-\\d{2}-\\d{2}';
+const EXACT = new RegExp(`^rollout-(${STAMP})-(${UUID})(?:_(${UUID}))?\\.jsonl(\\.zst)?$`, 'i');
+const INEXACT = new RegExp(`^rollout-(${STAMP})?.*?(${UUID})?(?:_(${UUID}))?[^/]*\\.jsonl(\\.zst)?$`);
 
-/** The parts of a file name, or undefined when it is not the name of a rollout. */
+/** The parts of a file name, or undefined when it is not the name of a rollout as Codex gives it. */
 export function parseRolloutFileName(name: string): RolloutFileName | undefined {
-  const match = NAME.exec(name);
+  const match = EXACT.exec(name);
   const threadId = asThreadId(match?.[2]);
   const rolloutId = match?.[3] === undefined ? threadId : asThreadId(match[3]);
   const stamp = match?.[1];
   const createdAt = parseRolloutTime(stamp);
   if (!threadId || !rolloutId || !stamp || createdAt === undefined) return undefined;
-  return { threadId, rolloutId, stamp, createdAt, isCompressed: match?.[4] !== undefined };
+  return { threadId, rolloutId, stamp, createdAt, isCompressed: match?.[4] !== undefined, isExact: true };
+}
+
+/**
+ * What can be told of a name that a copy, a sync program or a person made: Codex reads every `rollout-….jsonl` and lets the
+ * content say which thread it is. Undefined for any other name.
+ */
+export function inexactRolloutName(
+  name: string,
+): (Omit<RolloutFileName, 'threadId' | 'rolloutId'> & { readonly threadId: ThreadId | undefined }) | undefined {
+  const match = INEXACT.exec(name);
+  if (!match) return undefined;
+  const stamp = match[1] ?? '';
+  const createdAt = parseRolloutTime(stamp) ?? 0;
+  return { threadId: asThreadId(match[2]), stamp, createdAt, isCompressed: match[4] !== undefined, isExact: false };
 }
 
 /** `YYYY/MM/DD` as path segments: the folder under `sessions/` where a rollout of this stamp lives. */

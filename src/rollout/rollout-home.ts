@@ -1,6 +1,6 @@
-import { accessSync, constants, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { systemErrorCode, unsupported, writeFailure } from '../protocol/errors.js';
+import { conflict, systemErrorCode, unsupported, writeFailure } from '../protocol/errors.js';
 
 /** The folders and files of a Codex home that hold threads (docs/codex-home.md, Layout). */
 export class RolloutHome {
@@ -14,6 +14,9 @@ export class RolloutHome {
 
   /** The home as it was named, which may be a link. */
   readonly #given: string;
+  /** Where `sessions` and `archived` really lie: the user may have put them on another disk, by a link. */
+  #realFolders: readonly { readonly real: string; readonly local: string }[] = [];
+  #wasThere = false;
 
   constructor(home: string) {
     this.#given = path.resolve(home);
@@ -23,15 +26,33 @@ export class RolloutHome {
     this.nameIndex = path.join(this.root, 'session_index.jsonl');
     this.nameIndexLock = `${this.nameIndex}.lock`;
     this.writerLocks = path.join(this.root, 'thread-writer-locks');
+    this.look();
   }
 
   get exists(): boolean {
     return statSync(this.root, { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
+  /** Looks anew at where the folders of threads really lie. */
+  look(): void {
+    this.#wasThere ||= this.exists;
+    this.#realFolders = [this.sessions, this.archived].map((local) => ({ real: realpathOr(local), local }));
+  }
+
+  /** Why there is no home, for a person or a model; undefined when there is one. */
+  get absence(): string | undefined {
+    const stat = statSync(this.root, { throwIfNoEntry: false });
+    if (stat?.isDirectory()) return undefined;
+    if (stat) return `The home ${this.root} is no directory. Give the right one with --home or CODEX_HOME.`;
+    return this.#wasThere
+      ? `The home ${this.root} was removed while it was served. Restart the server with --home (or CODEX_HOME) set to where it is now.`
+      : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, restart the server with --home (or CODEX_HOME) set to that directory.`;
+  }
+
   /** True when the path, with all links resolved, is below the home. A path that does not exist is judged as it is written. */
   contains(file: string): boolean {
-    return isBelow(this.root, realpathOr(path.resolve(file)));
+    const real = realpathOr(path.resolve(file));
+    return isBelow(this.root, real) || this.#realFolders.some((folder) => isAtOrBelow(folder.real, real));
   }
 
   /**
@@ -42,8 +63,14 @@ export class RolloutHome {
     const file = stored.replace(/^\\\\\?\\(UNC\\)?/, (_, unc?: string) => (unc ? '\\\\' : ''));
     if (isBelow(this.root, file)) return file;
     if (isBelow(this.#given, file)) return path.join(this.root, path.relative(this.#given, file));
-    const real = realpathOr(path.resolve(file));
-    return isBelow(this.root, real) ? real : undefined;
+    return this.#behindFolder(file) ?? this.#behindFolder(realpathOr(path.resolve(file)));
+  }
+
+  /** The path as it is reached through the home, for a real path. */
+  #behindFolder(file: string): string | undefined {
+    const folder = this.#realFolders.find(({ real }) => isBelow(real, file));
+    if (folder) return path.join(folder.local, path.relative(folder.real, file));
+    return isBelow(this.root, file) ? file : undefined;
   }
 
   /** True when the path lies below `archived_sessions/`. */
@@ -51,15 +78,32 @@ export class RolloutHome {
     return isBelow(this.archived, file);
   }
 
-  /** Throws `unsupported` when there is no such home, or one of its two rollout folders is a link that leaves it. */
-  assertUsable(): void {
-    if (!this.exists) {
-      throw unsupported(
-        `the home ${this.root} does not exist, or is no folder`,
-        'Start Codex once, which makes it, or restart this server with --home (or CODEX_HOME) set to the right folder.',
+  /** Makes the home when it is not there yet, in a directory that is. Throws `unsupported`, or `conflict` when it was removed. */
+  makeIfMissing(): void {
+    if (this.exists) return;
+    if (this.#wasThere) {
+      throw conflict(
+        `the home ${this.root} was removed while it was served`,
+        'Nothing was written. Restart the server with --home (or CODEX_HOME) set to where the home is now.',
       );
     }
-    for (const folder of [this.sessions, this.archived]) this.assertInside(folder);
+    const parent = path.dirname(this.root);
+    if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory()) this.assertUsable();
+    try {
+      mkdirSync(this.root, { mode: 0o700 });
+    } catch (error) {
+      throw writeFailure(`making the home ${this.root}`, error);
+    }
+    this.look();
+  }
+
+  /** Throws `unsupported` when there is no such home. */
+  assertUsable(): void {
+    if (this.exists) return;
+    throw unsupported(
+      `the home ${this.root} does not exist, or is no directory`,
+      'Start Codex once, which makes it, or restart this server with --home (or CODEX_HOME) set to the right directory.',
+    );
   }
 
   /** Throws `read_only` when nothing can be made in the home. */
@@ -76,14 +120,18 @@ export class RolloutHome {
     if (this.contains(file)) return;
     throw unsupported(
       `${path.relative(this.root, file)} is, or lies below, a link that leaves the home`,
-      'threadkeeper never follows a path out of the home. Point --home at the folder that really holds the threads.',
+      'Only sessions and archived_sessions themselves may be links. Put the real directory in the place of the link.',
     );
   }
 }
 
+function isAtOrBelow(folder: string, file: string): boolean {
+  return file === folder || isBelow(folder, file);
+}
+
 function isBelow(folder: string, file: string): boolean {
   const relative = path.relative(folder, file);
-  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+  return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
 const MAX_LINKS = 40;

@@ -1,3 +1,4 @@
+import type { ThreadId } from '../protocol/ids.js';
 import { asText } from '../protocol/json.js';
 import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
 import { factsOfType, headOfLine } from '../protocol/line-types.js';
@@ -30,6 +31,13 @@ export class RolloutMetadata {
   title = '';
   firstUserMessage = '';
   lineCount = 0;
+  readonly #nameId: ThreadId | undefined;
+
+  /** `nameId` is the id in the file's name. */
+  constructor(nameId?: ThreadId) {
+    this.#nameId = nameId;
+  }
+
   /** Lines that are no rollout lines, and lines with bytes that are not UTF-8. */
   badLines = 0;
   invalidUtf8Lines = 0;
@@ -49,6 +57,10 @@ export class RolloutMetadata {
       this.badLines += 1;
       return;
     }
+    const { meta } = this;
+    const isHead = this.lineCount <= OWN_META_LINES;
+    if (isHead && meta?.historyMode === 'legacy' && line.ordinal !== undefined)
+      this.meta = { ...meta, historyMode: 'paginated' };
     if (line.type === 'session_meta') this.#observeMeta(line);
     else this.#observeFacts(factsOfLine(line));
   }
@@ -67,6 +79,10 @@ export class RolloutMetadata {
     if (!this.meta) {
       this.meta = meta;
       this.startsWithMeta = this.lineCount === 1;
+    } else if (meta.id === this.#nameId && this.meta.id !== meta.id && this.lineCount <= OWN_META_LINES) {
+      // A fork's file can begin with the session_meta of its source: what that said is not said of this thread.
+      this.meta = { ...meta, historyMode: this.meta.historyMode };
+      Object.assign(this, { threadSource: undefined, memoryMode: undefined, git: undefined });
     }
     // Copied history of a legacy fork brings the metas of its source along: they speak of another thread.
     if (meta.id !== this.meta.id) return;
@@ -97,6 +113,9 @@ export class RolloutMetadata {
     if (!user.isLabel) this.title ||= user.text;
   }
 }
+
+/** Among so many first lines the thread's own session_meta is looked for. */
+const OWN_META_LINES = 50;
 
 /** True for a file that holds no thread: an empty one, or one without any line that parses. */
 export function isNoThread({ meta, lineCount, badLines }: RolloutMetadata): boolean {

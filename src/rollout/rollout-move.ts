@@ -1,7 +1,7 @@
 import { existsSync, linkSync, lstatSync, mkdirSync, realpathSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode, unsupported } from '../protocol/errors.js';
-import type { RolloutFile } from './rollout-catalog.js';
+import type { RolloutFile } from './rollout-file.js';
 import { datedFolder } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 

@@ -3,7 +3,7 @@ import { Breather } from './breather.js';
 import { readLines } from './line-reader.js';
 import { openToRead } from './regular-file.js';
 import { openPlain, openRollout, RolloutBytes } from './rollout-bytes.js';
-import type { RolloutFile } from './rollout-catalog.js';
+import type { RolloutFile } from './rollout-file.js';
 import { RolloutMetadata } from './rollout-metadata.js';
 
 /** What is known of a rollout file, and how much of it that took. */
@@ -57,7 +57,7 @@ export class SummaryCache {
 
   /** The whole file, without keeping what it said: for passes over every file of a home. */
   async once(file: RolloutFile): Promise<RolloutSummary> {
-    const entry = newEntry(statSync(file.path));
+    const entry = newEntry(statSync(file.path), file);
     await this.#read(file, entry, true);
     return asSummary(entry);
   }
@@ -73,7 +73,7 @@ export class SummaryCache {
       Object.assign(known, { size: stat.size, mtimeMs: stat.mtimeMs, isComplete: false });
       return asSummary(known);
     }
-    const entry = known && grew ? known : newEntry(stat);
+    const entry = known && grew ? known : newEntry(stat, file);
     await this.#read(file, entry, whole);
     this.#remember(file.path, entry);
     return asSummary(entry);
@@ -113,9 +113,9 @@ function openForScan(file: string, entry: Entry): RolloutBytes {
   return new RolloutBytes(fd, stat.size);
 }
 
-function newEntry(stat: Stats): Entry {
+function newEntry(stat: Stats, file: RolloutFile): Entry {
   const { ino, size, mtimeMs } = stat;
-  const metadata = new RolloutMetadata();
+  const metadata = new RolloutMetadata(file.threadId);
   return { metadata, ino, size, mtimeMs, offset: 0, beginning: Buffer.alloc(0), isComplete: false };
 }
 

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 
 /** What `user_version` says when all migrations have run. */
-export const OWN_SCHEMA_VERSION = 2;
+export const OWN_SCHEMA_VERSION = 3;
 
 /**
  * Our own DB, for homes where Codex has none: the tables and columns of Codex's for what both have, so that one set of
@@ -79,6 +79,9 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX threads_provider_created ON threads(model_provider, created_at_ms DESC, id DESC);
   CREATE INDEX threads_provider_updated ON threads(model_provider, updated_at_ms DESC, id DESC);
   CREATE INDEX threads_provider_recency ON threads(model_provider, recency_at_ms DESC, id DESC);`,
+  // Reviews and guardians name a parent, and are no spawned agents.
+  `DELETE FROM thread_spawn_edges WHERE child_thread_id IN
+    (SELECT id FROM threads WHERE source NOT LIKE '{"subagent":{"thread_spawn"%');`,
 ];
 
 /** Brings a DB of ours to the present schema, each step in a transaction. Returns its version: higher means newer than us. */

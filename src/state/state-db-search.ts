@@ -60,10 +60,11 @@ export class StateDbFinder {
   }
 
   find(): StateDbSearch {
-    const { main, isConfigured, others } = this.#homes;
+    const { main, isConfigured } = this.#homes;
+    const others: PassedOver[] = [];
     let { doubt } = this.#homes;
     const files: { file: string; folder: string; generation: number; stat: Stats }[] = [];
-    for (const folder of new Set([main, ...others])) {
+    for (const folder of new Set([main, ...this.#homes.others])) {
       const listed = namesIn(folder);
       if (listed.problem === 'ENOENT' || listed.problem === 'ENOTDIR') {
         if (folder === main && isConfigured) doubt ??= `the SQLite home ${folder} is not there`;
@@ -73,15 +74,15 @@ export class StateDbFinder {
       for (const name of listed.names) {
         const file = path.join(folder, name);
         const stat = statOf(file);
-        // Only a file can be a DB.
         if (stat?.isFile()) files.push({ file, folder, generation: Number(NAME.exec(name)?.[1]), stat });
+        else others.push({ file, why: 'it is no file' });
       }
     }
     const [only, ...more] = files;
     // The usual case: who opens it sees what is in it.
-    if (!only || more.length === 0)
-      return { file: only?.file, others: [], doubt: only ? this.#doubtBeside(doubt) : doubt };
-    return { ...choose(files.map((found) => this.#candidate(found))), doubt: this.#doubtBeside(doubt) };
+    if (!only || more.length === 0) return { file: only?.file, others, doubt: only ? this.#doubtBeside(doubt) : doubt };
+    const chosen = choose(files.map((found) => this.#candidate(found)));
+    return { file: chosen.file, others: [...others, ...chosen.others], doubt: this.#doubtBeside(doubt) };
   }
 
   /** A DB that is there settles where the configuration points. */

@@ -14,6 +14,8 @@ export interface TreeMove {
   readonly failed: readonly { readonly threadId: ThreadId; readonly error: ThreadkeeperError }[];
 }
 
+const GONE = 'its thread is no longer there';
+
 /** Moves the root, then the others one after another. Fails when the root does; the others' failures are told. */
 export async function moveTree(
   [root, ...rest]: readonly [ThreadId, ...ThreadId[]],
@@ -35,7 +37,7 @@ export async function moveTree(
       const known =
         error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
       // An edge can outlive its thread.
-      if (known.code === 'thread_not_found') skipped.push({ threadId, reason: 'its thread is no longer there' });
+      if (known.code === 'thread_not_found') skipped.push({ threadId, reason: known.message.split(': ')[1] ?? GONE });
       else failed.push({ threadId, error: known });
     }
   }

@@ -3,6 +3,7 @@ import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
 import { factsOfType } from '../protocol/line-types.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
+import { itemOfBareResponse } from './bare-items.js';
 import type { ItemDraft } from './item-draft.js';
 import { itemOfLegacyEvent } from './legacy-items.js';
 import { itemOfCompleted } from './paginated-items.js';
@@ -71,6 +72,7 @@ export class TurnBuilder {
   /** Takes a line into account. With `onlyKnownTurns`, only what names one of the turns made so far counts. */
   add(line: RolloutLine, anchor: TurnAnchor, onlyKnownTurns = false): void {
     if (line.type === 'compacted' && !onlyKnownTurns) this.#markCompaction(anchor);
+    if (line.isBare && !onlyKnownTurns) this.#addBare(line, anchor);
     if (line.type !== 'event_msg') return;
     const event = line.payload;
     const turnId = asString(event['turn_id']);
@@ -98,6 +100,16 @@ export class TurnBuilder {
         break;
       default:
     }
+  }
+
+  /** A response item of a rollout of mid-2025: there, turns are made of nothing else. */
+  #addBare({ type, payload }: RolloutLine, anchor: TurnAnchor): void {
+    const draft = type === 'response_item' ? itemOfBareResponse(payload) : undefined;
+    if (!draft) return;
+    const turn = this.#turnFor(undefined, anchor, draft.type === 'userMessage');
+    if (!turn) return;
+    const call = draft.type === 'functionCallOutput' ? turn.items.get(draft.itemId ?? '') : undefined;
+    this.#put(turn, call ? { ...draft, type: call.type, fields: { ...call.fields, ...draft.fields } } : draft, anchor);
   }
 
   /** True for a turn that was made. */

@@ -112,7 +112,7 @@ function madeMeta(thread: StoredThread): RolloutItem {
     modelProvider: thread.modelProvider,
     memoryMode: thread.memoryMode === 'disabled' ? 'disabled' : undefined,
     historyMode: thread.historyMode,
-    unknownHistoryMode: undefined,
+    unwritableBecause: undefined,
     historyBase: undefined,
     forkedFromId: thread.forkedFromId,
     parentThreadId: thread.parentThreadId,

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -87,7 +87,8 @@ describe('RolloutCatalog', () => {
     const catalog = catalogOf(home);
     expect(catalog.filesOf(id)).toEqual([]);
     catalog.refresh();
-    expect([...catalog.passedOver].sort()).toEqual([`sessions/${path.basename(file)}`, 'sessions/linked'].sort());
+    const told = catalog.passedOver.map((entry) => `${entry.path} (${entry.why})`);
+    expect(told.sort()).toEqual([`sessions/${path.basename(file)} (a link)`, 'sessions/linked (a link)'].sort());
   });
 
   it('follows a link to a file inside the home', () => {
@@ -99,20 +100,118 @@ describe('RolloutCatalog', () => {
     expect(catalogOf(home).filesOf(id)).toHaveLength(1);
   });
 
-  it('refuses a home that does not exist, and one whose sessions are a link that leaves it', () => {
-    const missing = new RolloutCatalog(new RolloutHome(path.join(os.tmpdir(), `no-home-${process.pid}`)));
-    expect(() => missing.refresh()).toThrow(/does not exist/);
+  it('finds nothing in a home that does not exist, which says so', () => {
+    const home = new RolloutHome(path.join(os.tmpdir(), `no-home-${process.pid}`));
+    const missing = new RolloutCatalog(home);
+    missing.refresh();
+    expect(missing.threadCount).toBe(0);
+    expect(home.absence).toContain('does not exist yet');
+  });
+
+  it.each(['sessions', 'archived_sessions'])('finds what lies behind %s that is a link to another disk', (folder) => {
     const home = new TestHome();
-    const outside = new TestHome();
+    const disk = new TestHome();
+    const { id, file } = disk.rollout({ archived: folder === 'archived_sessions' });
+    rmSync(path.join(home.root, folder), { recursive: true, force: true });
+    symlinkSync(path.join(disk.root, folder), path.join(home.root, folder));
+    const catalog = catalogOf(home);
+    expect(catalog.filesOf(id)).toMatchObject([{ path: path.join(home.root, path.relative(disk.root, file)) }]);
+    expect(catalog.passedOver).toEqual([]);
+    expect(new RolloutHome(home.root).localPath(file)).toBe(catalog.filesOf(id)[0]?.path);
+  });
+
+  it('tells of a link to a directory that is not there', () => {
+    const home = new TestHome();
     rmSync(path.join(home.root, 'sessions'), { recursive: true });
-    symlinkSync(path.join(outside.root, 'sessions'), path.join(home.root, 'sessions'));
-    expect(() => catalogOf(home)).toThrow(/leaves the home/);
+    symlinkSync(path.join(home.root, 'unmounted'), path.join(home.root, 'sessions'));
+    expect(catalogOf(home).passedOver).toEqual([{ path: 'sessions', why: 'a link to what is not there' }]);
   });
 
   it('passes over files that only look like rollouts', () => {
     const home = new TestHome();
     writeFileSync(path.join(home.root, 'sessions/rollout-x.jsonl'), '');
+    writeFileSync(path.join(home.root, 'sessions/backup.jsonl'), '');
     writeFileSync(path.join(home.root, 'sessions/notes.txt'), '');
-    expect(catalogOf(home).threadCount).toBe(0);
+    const catalog = catalogOf(home);
+    expect(catalog.threadCount).toBe(0);
+    expect(catalog.copies).toEqual(['sessions/rollout-x.jsonl']);
+    expect(catalog.otherNames).toEqual(['sessions/backup.jsonl']);
+  });
+});
+
+describe('copies of rollouts', () => {
+  /** Puts a copy of a rollout beside it, under a name that a copy or a sync program gives. */
+  const copy = (file: string, suffix: string, content = readFileSync(file, 'utf8')) => {
+    const copied = file.replace(/\.jsonl$/, `${suffix}.jsonl`);
+    writeFileSync(copied, content);
+    return copied;
+  };
+  const NAMES = [' (1)', '.sync-conflict-20261001-101010-ABCDEFG', ' (conflicted copy 2026-10-01)', '-copy', '_'];
+
+  it.each(NAMES)('are read where the original is gone (%s)', (suffix) => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    renameSync(file, copy(file, suffix));
+    const catalog = catalogOf(home);
+    expect(catalog.filesOf(id)).toMatchObject([{ isExact: false, threadId: id }]);
+    expect(catalog.copies).toEqual([]);
+  });
+
+  it.each(NAMES)('are left out beside the original, and counted (%s)', (suffix) => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const copied = copy(file, suffix, `${readFileSync(file, 'utf8')}${readFileSync(file, 'utf8')}`);
+    const catalog = catalogOf(home);
+    expect(catalog.filesOf(id)).toMatchObject([{ path: file }]);
+    expect(catalog.copies).toEqual([path.relative(home.root, copied)]);
+  });
+
+  it('win over an original without content, and never without content of their own', () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const copied = copy(file, ' (1)');
+    copy(file, ' (2)', '');
+    writeFileSync(file, '');
+    const catalog = catalogOf(home);
+    expect(catalog.filesOf(id)).toMatchObject([{ path: copied }]);
+    expect(catalog.copies).toEqual([expect.stringContaining(' (2).jsonl')]);
+  });
+
+  it('are of the thread that their content says, whatever their name', () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    for (const name of ['rollout-x.jsonl', `rollout-2026-10-01-${newId()}.jsonl`, `rollout-${newId()}.jsonl`]) {
+      const copied = path.join(home.root, 'sessions', name);
+      renameSync(file, copied);
+      expect(catalogOf(home).filesOf(id)).toMatchObject([{ path: copied }]);
+      renameSync(copied, file);
+    }
+  });
+
+  it('are found when they get their content after their name', () => {
+    const home = new TestHome();
+    const { id, file } = home.rollout();
+    const text = readFileSync(file, 'utf8');
+    const copied = copy(file, ' (1)', '');
+    rmSync(file);
+    const catalog = catalogOf(home);
+    expect(catalog.filesOf(id)).toEqual([]);
+    writeFileSync(copied, text);
+    catalog.refresh();
+    expect(catalog.filesOf(id)).toMatchObject([{ path: copied }]);
+  });
+});
+
+describe('which file of a reverted thread is current', () => {
+  it.each(['0b', 'ff'])('is the one that no other builds on, also within one second (rollout id …%s)', (end) => {
+    const home = new TestHome();
+    const id = newId();
+    const old = home.rollout({ id, mode: 'paginated', turns: [['q', 'a']] });
+    const size = statSync(old.file).size;
+    const rolloutId = `01a1ffff-0000-7000-8000-0000000000${end}`;
+    const base = { thread_id: id, end_ordinal_exclusive: 1, end_byte_offset: Math.min(300, size) };
+    const reverted = home.rollout({ id, mode: 'paginated', rolloutId, meta: { history_base: base }, firstOrdinal: 1 });
+    utimesSync(old.file, 1_800_000_000, 1_800_000_000);
+    expect(catalogOf(home).filesOf(id)[0]?.path).toBe(reverted.file);
   });
 });

@@ -7,7 +7,8 @@ import { sessionMetaItem, slimMetaItem } from '../../src/rollout/session-meta-it
 import { newId } from '../support/test-home.js';
 
 const TIME = '2026-11-20T10:00:00.000Z';
-const read = (item: ReturnType<typeof sessionMetaItem>) => sessionMetaOf({ ...item, timestamp: TIME, ordinal: 0 });
+const read = (item: ReturnType<typeof sessionMetaItem>) =>
+  sessionMetaOf({ ...item, timestamp: TIME, ordinal: undefined });
 
 const id = fc.uuid().map((uuid) => uuid as ThreadId);
 const word = fc.string({ minLength: 1 }).filter((text) => text.trim() !== '');
@@ -28,7 +29,7 @@ const metas: fc.Arbitrary<SessionMeta> = fc.record({
   modelProvider: maybe(word),
   memoryMode: maybe(fc.constantFrom('enabled', 'disabled')),
   historyMode: fc.constantFrom('legacy', 'paginated'),
-  unknownHistoryMode: fc.constant(undefined),
+  unwritableBecause: fc.constant(undefined),
   historyBase: maybe(fc.record({ rolloutId: id, endOrdinalExclusive: fc.nat(), endByteOffset: fc.nat() })),
   forkedFromId: maybe(id),
   parentThreadId: maybe(id),

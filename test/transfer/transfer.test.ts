@@ -201,10 +201,9 @@ describe('an export', () => {
     const from = database();
     await imported(home, from);
     const target = new TestHome();
-    rmSync(path.join(target.root, 'sessions'), { recursive: true });
     const outside = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-outside-'));
     onTestFinished(() => rmSync(outside, { recursive: true }));
-    symlinkSync(outside, path.join(target.root, 'sessions'));
+    symlinkSync(outside, path.join(target.root, 'sessions/2026'));
     const to = await open(target.root);
     await expect(exported(from, to)).rejects.toMatchObject({ code: 'unsupported' });
     expect(readdirSync(outside)).toEqual([]);

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ThreadkeeperError } from '../../protocol/errors.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import { BackfillLease, backfillProgress, LEASE_MS } from '../../state/backfill-lease.js';
 import type { StateDb } from '../../state/state-db.js';

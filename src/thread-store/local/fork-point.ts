@@ -4,7 +4,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import { readLinesBackward } from '../../rollout/line-reader.js';
 import type { Lineage } from '../../rollout/lineage.js';
 import { openRollout, type RolloutBytes } from '../../rollout/rollout-bytes.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { lastOrdinal } from '../../rollout/rollout-recorder.js';
 import type { ListTurnsParams } from '../thread-store.js';
 import { turnAfter } from '../turn-after.js';

@@ -13,8 +13,8 @@ import type { SessionMeta } from '../../protocol/session-meta.js';
 import { resolveLineage } from '../../rollout/lineage.js';
 import { newRolloutFile } from '../../rollout/new-rollout.js';
 import { openRollout } from '../../rollout/rollout-bytes.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
 import { copyRollout } from '../../rollout/rollout-copy.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { type Durability, RolloutRecorder } from '../../rollout/rollout-recorder.js';
 import { sessionMetaItem } from '../../rollout/session-meta-item.js';
 import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
@@ -59,7 +59,7 @@ export class LiveThreads {
 
   async create(params: CreateThreadParams): Promise<void> {
     const { threadId } = params;
-    this.#local.home.assertUsable();
+    this.#local.home.makeIfMissing();
     this.#local.catalog.refresh();
     if (this.#local.catalog.filesOf(threadId).length > 0)
       throw conflict(`thread ${threadId} exists`, 'Take another id.');
@@ -81,12 +81,10 @@ export class LiveThreads {
         if (file.isArchived) {
           throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
         }
-        if (!meta || meta.unknownHistoryMode !== undefined) {
+        if (!meta || meta.unwritableBecause !== undefined) {
           throw unsupported(
-            meta
-              ? `this thread has an unknown history mode (${meta.unknownHistoryMode})`
-              : 'the rollout has no session_meta',
-            'It can be read, but not continued.',
+            `this thread cannot be continued: ${meta?.unwritableBecause ?? 'its rollout has no session_meta'}`,
+            'It can be read, named and archived. Start a new thread to go on from it.',
           );
         }
         const known = { ...meta, modelProvider: meta.modelProvider ?? metadata.modelProvider };
@@ -105,6 +103,12 @@ export class LiveThreads {
     await this.#opening(threadId, () =>
       this.#resolver.reading(sourceThreadId, async (source) => {
         catalog.refresh();
+        const unreadable = source.meta ? source.meta.unwritableBecause : 'its rollout has no session_meta';
+        if (unreadable !== undefined)
+          throw unsupported(
+            `thread ${sourceThreadId} cannot be forked: ${unreadable}`,
+            'Codex could not read the fork. Start a new thread to go on from it.',
+          );
         const mode = historyModeOf(source);
         const lineage = await resolveLineage(source.file, catalog, sourceThreadId);
         const point = await forkPoint(lineage, mode, sourceThreadId, lastTurnId);
@@ -257,7 +261,7 @@ function metaOf(params: CreateThreadParams): SessionMeta {
     modelProvider: metadata.modelProvider,
     memoryMode: metadata.memoryMode === 'disabled' ? 'disabled' : undefined,
     historyMode: params.historyMode,
-    unknownHistoryMode: undefined,
+    unwritableBecause: undefined,
     historyBase: undefined,
     forkedFromId: undefined,
     parentThreadId: params.parentThreadId,

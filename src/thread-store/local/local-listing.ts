@@ -1,8 +1,11 @@
-import { statSync } from 'node:fs';
+import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { systemErrorCode } from '../../protocol/errors.js';
 import { containsFolded, foldCase } from '../../protocol/fold-case.js';
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { isRegularFile, statOf } from '../../rollout/regular-file.js';
+import type { LeftOut } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import { isNoThread } from '../../rollout/rollout-metadata.js';
 import type { StateDb } from '../../state/state-db.js';
@@ -33,6 +36,8 @@ interface Reconciliation {
   readonly missingFiles: number;
   readonly outsideHome: number;
   readonly malformed: number;
+  /** Paths that rows name, whatever the names of the files are. */
+  readonly rowPaths: ReadonlySet<string>;
 }
 
 /** A look at the files younger than this is good enough for a list. */
@@ -51,7 +56,7 @@ export class LocalListing {
   #reconciled: { key: string; db: StateDb | undefined; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
-  #looseThreads: { key: unknown; at: number; threads: readonly LooseThread[]; unreadable: number } | undefined;
+  #looseThreads: { key: string; at: number; value: LooseThreads } | undefined;
 
   constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex) {
     this.#local = local;
@@ -73,9 +78,9 @@ export class LocalListing {
   async #list(params: ListThreadsParams): Promise<ThreadPage> {
     const after = decodeListCursor(params);
     const reconciled = await this.#reconcile();
-    const { threads: loose, unreadable } = await this.#loose(reconciled, params.filter.gitBranch !== undefined);
+    const loose = await this.#loose(reconciled, params.filter);
     const matches = threadMatcher(params.filter);
-    const looseMatches = loose.filter(({ thread }) => matches(thread));
+    const looseMatches = loose.threads.filter(({ thread }) => matches(thread));
     const fromRows = await this.#rowPage(params, after, reconciled);
     const fromFiles = await this.#loosePage(params, after, looseMatches);
     const compare = comparePositions(params.order);
@@ -88,7 +93,7 @@ export class LocalListing {
       hasMore: fromRows.hasMore || merged.length > params.limit,
       total: totalShown(params.filter, counts),
       counts,
-      warnings: this.#warnings(reconciled, unreadable),
+      warnings: this.#warnings(reconciled, loose, fromRows.without),
     };
   }
 
@@ -103,11 +108,11 @@ export class LocalListing {
   async #rowPage(
     params: ListThreadsParams,
     after: ListPosition | undefined,
-    { unusableRows }: Reconciliation,
-  ): Promise<{ threads: Placed[]; counts: readonly ThreadCount[]; hasMore: boolean }> {
+    reconciled: Reconciliation,
+  ): Promise<{ threads: Placed[]; counts: readonly ThreadCount[]; hasMore: boolean; without: number }> {
     const { filter, sortBy, order, limit } = params;
     const found = await this.#local.readRows((rows) => {
-      const base = this.#rowFilter(rows, filter, unusableRows);
+      const base = this.#rowFilter(rows, filter, reconciled.unusableRows);
       const isArchived = filter.archived === 'include' ? undefined : filter.archived === 'only';
       const page = rows.page({
         filter: { ...base, isArchived, sources: filter.sources },
@@ -118,20 +123,35 @@ export class LocalListing {
       });
       return { page, counts: this.#counts(rows, base) };
     });
-    if (!found) return { threads: [], counts: [], hasMore: false };
+    if (!found) return { threads: [], counts: [], hasMore: false, without: 0 };
     const threads: Placed[] = [];
+    let without = 0;
     for (const row of found.page) {
       const position = { time: row.sortTime, id: row.id as ThreadId };
-      threads.push({ thread: await this.#threadOfRow(row), position });
+      const thread = await this.#threadOfRow(row);
+      if (thread) threads.push({ thread, position });
+      else without += 1;
     }
-    return { threads, counts: found.counts, hasMore: found.page.length > limit };
+    const hasMore = found.page.length > limit;
+    const last = found.page.at(-1);
+    if (threads.length > 0 || !hasMore || !last) return { threads, counts: found.counts, hasMore, without };
+    // A whole page of rows without content is no end of the list.
+    const next = await this.#rowPage(params, { time: last.sortTime, id: last.id as ThreadId }, reconciled);
+    return { ...next, without: without + next.without };
   }
 
-  async #threadOfRow(row: ThreadRow): Promise<StoredThread> {
-    const file = fileOfRow(this.#local.home, row.rolloutPath);
+  /** Undefined for a row whose file has no content any more: it can be listed as little as it can be read. */
+  async #threadOfRow(row: ThreadRow): Promise<StoredThread | undefined> {
+    const file = fileOfRow(this.#local.home, row);
     // It has vanished this moment; the next look leaves it out.
     if (!file) return threadFromRow(row, row, undefined, this.#local.names);
-    const meta = await this.#resolver.metaOf(file).catch(() => undefined);
+    let isReadable = true;
+    const meta = await this.#resolver.metaOf(file).catch(() => {
+      isReadable = false;
+      return undefined;
+    });
+    const isEmpty = !meta && isReadable && isNoThread((await this.#local.summaries.head(file)).metadata);
+    if (isEmpty) return undefined;
     const thread = threadFromRow(row, file, meta, this.#local.names);
     // What our index took from another file may be gone with that file.
     const isBorrowed = this.#local.status.kind === 'index' && meta?.historyBase !== undefined;
@@ -219,7 +239,10 @@ export class LocalListing {
       }
       const local = home.localPath(stored);
       const copies = files.flatMap(({ rolloutId }) => catalog.copiesOf(rolloutId));
-      const isThere = copies.some((file) => file.isArchived === isArchived && isSameRollout(file.path, local));
+      const isThere = copies.some(
+        (file) =>
+          file.isArchived === isArchived && isSameRollout(file.path, local) && (file.isExact || !files[0]?.isExact),
+      );
       // A file that is not named after its thread is found by the row alone.
       const isNamedOtherwise = files.length === 0 && local !== undefined && isFileInside(home, local);
       if (!stale.has(id) && (isThere || isNamedOtherwise)) continue;
@@ -227,15 +250,23 @@ export class LocalListing {
       const [file] = files;
       if (file) loose.push({ file, row: stale.has(id) ? undefined : rows.get(id) });
       else if (local === undefined) outsideHome += 1;
-      else missingFiles += 1;
+      // What lies in a directory that cannot be read is told with that directory.
+      else if (!this.#isBehindUnread(local)) missingFiles += 1;
     }
     // A file that is named after another thread has the row of its own.
-    const withRow = new Set([...paths.values()].map(({ path: stored }) => stored));
+    const unusable = new Set(unusableRows);
+    const withRow = new Set([...paths].filter(([id]) => !unusable.has(id)).map(([, row]) => row.path));
     for (const id of catalog.threadIds()) {
       const [file] = catalog.filesOf(id);
       if (file && !paths.has(id) && !withRow.has(file.path)) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows, missingFiles, outsideHome, malformed };
+    return { loose, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
+  }
+
+  #isBehindUnread(file: string): boolean {
+    const { catalog, home } = this.#local;
+    const name = path.relative(home.root, file);
+    return catalog.passedOver.some((unread) => name.startsWith(`${unread.path}${path.sep}`));
   }
 
   /** True for an index of ours that may only be read: its rows can lag behind the files. */
@@ -249,7 +280,7 @@ export class LocalListing {
     const stale = new Set<string>();
     if (!this.#mayLag) return stale;
     for (const [id, { path: file, size, modifiedAt }] of rows.indexed()) {
-      const stat = statSync(file, { throwIfNoEntry: false });
+      const stat = statOf(file);
       if (stat?.size !== size || stat.mtimeMs !== modifiedAt) stale.add(id);
     }
     return stale;
@@ -262,39 +293,58 @@ export class LocalListing {
       const [file] = catalog.filesOf(id);
       if (file) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0, malformed: 0 };
+    return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0, malformed: 0, rowPaths: new Set() };
   }
 
-  async #loose(
-    { loose }: Reconciliation,
-    whole: boolean,
-  ): Promise<{ threads: readonly LooseThread[]; unreadable: number }> {
+  /** The threads of the loose files; what of these is left out is counted. */
+  async #loose({ loose }: Reconciliation, { gitBranch, search }: ThreadFilter): Promise<LooseThreads> {
     const known = this.#looseThreads;
-    const key = `${this.#local.catalog.generation} ${this.#local.names.generation} ${loose.length} ${whole}`;
-    if (known?.key === key && Date.now() - known.at < LOOK_MS) return known;
-    const threads: LooseThread[] = [];
+    const reading = { whole: gitBranch !== undefined, previews: search !== undefined };
+    const { catalog, names } = this.#local;
+    const key = `${catalog.generation} ${names.generation} ${loose.length} ${JSON.stringify(reading)}`;
+    if (known?.key === key && Date.now() - known.at < LOOK_MS) return known.value;
+    const value: LooseThreads = { threads: [], unreadable: [], without: 0, copies: [] };
     const seen = new Set<ThreadId>();
-    let unreadable = 0;
     for (const [index, { file, row }] of loose.entries()) {
       if (index % YIELD_EVERY === 0) await setImmediate();
-      const thread = await this.#looseThread(file, row, whole).catch(() => undefined);
-      if (thread && !seen.has(thread.threadId)) {
-        seen.add(thread.threadId);
-        threads.push({ thread, file, row });
-      } else if (!thread) {
-        unreadable += 1;
+      const name = path.relative(this.#local.home.root, file.path);
+      try {
+        const thread = await this.#looseThread(file, row, reading);
+        if (!thread) value.without += 1;
+        else if (seen.has(thread.threadId) || this.#hasFileOfItsOwn(thread.threadId, file)) value.copies.push(name);
+        else {
+          seen.add(thread.threadId);
+          value.threads.push({ thread, file, row });
+        }
+      } catch (error) {
+        const code = systemErrorCode(error) ?? 'damaged';
+        // It has gone this moment; the next look tells.
+        if (code !== 'ENOENT') value.unreadable.push({ path: name, why: code });
       }
     }
-    this.#looseThreads = { key, at: Date.now(), threads, unreadable };
-    return this.#looseThreads;
+    this.#looseThreads = { key, at: Date.now(), value };
+    return value;
+  }
+
+  /** A file that is named after another thread is a copy where its thread has a file of its own name. */
+  #hasFileOfItsOwn(threadId: ThreadId, file: RolloutFile): boolean {
+    return threadId !== file.threadId && this.#local.catalog.filesOf(threadId).length > 0;
   }
 
   /** Undefined for a file that holds no thread: an empty one, or one without any line that parses. */
-  async #looseThread(file: RolloutFile, row: ThreadRow | undefined, whole: boolean): Promise<StoredThread | undefined> {
-    const summary = whole ? await this.#local.summaries.full(file) : await this.#local.summaries.head(file);
+  async #looseThread(
+    file: RolloutFile,
+    row: ThreadRow | undefined,
+    { whole, previews }: LooseReading,
+  ): Promise<StoredThread | undefined> {
+    const { summaries } = this.#local;
+    const head = whole ? undefined : await summaries.head(file);
+    // What a list shows as preview can stand far behind the head: then a search looks there too.
+    const needsAll = !head || (previews && head.metadata.displayPreview === '' && !head.isComplete);
+    const summary = needsAll ? await summaries.full(file) : head;
     if (isNoThread(summary.metadata)) return undefined;
     const { meta } = summary.metadata;
-    const preview = await this.#previews.previewOf(file);
+    const preview = (await this.#previews.previewOf(file)) || summary.metadata.displayPreview;
     if (row) return { ...threadFromRow(row, file, meta, this.#local.names), preview: row.preview || preview };
     return threadFromFile(file, summary, preview, this.#local.names);
   }
@@ -313,29 +363,64 @@ export class LocalListing {
       .slice(0, limit + 1);
     const page: Placed[] = [];
     for (const { thread, file, row, position } of shown) {
-      const whole = await this.#looseThread(file, row, true).catch(() => undefined);
+      const whole = await this.#looseThread(file, row, { whole: true, previews: true }).catch(() => undefined);
       page.push({ thread: whole ?? thread, position });
     }
     return page;
   }
 
-  #warnings({ missingFiles, outsideHome, malformed }: Reconciliation, unreadable: number): string[] {
-    const { passedOver } = this.#local.catalog;
+  /** What is left out of the list, each kind counted, and the first of each named. */
+  #warnings(reconciled: Reconciliation, loose: LooseThreads, emptyRows: number): string[] {
+    const { missingFiles, outsideHome, malformed, rowPaths } = reconciled;
+    const { home, catalog, names } = this.#local;
+    const { status } = this.#local;
     const warnings: string[] = [];
-    const { problem } = this.#local.names;
-    if (problem !== undefined) warnings.push(`Names may be missing: ${problem}.`);
-    if (unreadable > 0) warnings.push(`${unreadable} rollout files hold no readable thread and are left out.`);
-    if (malformed > 0) warnings.push(`${malformed} rows of the state DB are left out: their values make no sense.`);
-    if (missingFiles > 0)
-      warnings.push(`${missingFiles} threads of the state DB are left out: their rollout files are gone.`);
-    if (outsideHome > 0)
-      warnings.push(`${outsideHome} threads of the state DB are left out: their rollouts lie outside the home.`);
-    if (passedOver.length > 0)
-      warnings.push(
-        `Not followed or not readable: ${passedOver.slice(0, 3).join(', ')} (${passedOver.length} in all).`,
-      );
+    const tell = (count: number, text: string) => {
+      if (count > 0) warnings.push(text);
+    };
+    if (home.absence !== undefined) warnings.push(home.absence);
+    if (status.kind === 'waiting') warnings.push(`Read from the files; nothing can be written: ${status.reason}.`);
+    if (names.problem !== undefined) warnings.push(`Names may be missing: ${names.problem}.`);
+    const withPaths = (list: readonly LeftOut[]) => list.map(({ path: file, why }) => `${file} (${why})`);
+    const unread = [...withPaths(catalog.passedOver), ...withPaths(loose.unreadable)];
+    tell(unread.length, `Not read: ${firstOf(unread)}.`);
+    const without = loose.without + emptyRows;
+    tell(without, `${counted(without, 'rollout file')} without content left out.`);
+    const copies = [...new Set([...catalog.copies, ...loose.copies])];
+    tell(copies.length, `${counted(copies.length, 'copy', 'copies')} of rollouts left out: ${firstOf(copies)}.`);
+    const others = catalog.otherNames.filter((name) => !rowPaths.has(path.join(home.root, name)));
+    tell(others.length, `Left out, as their names are not those of rollouts: ${firstOf(others)}.`);
+    tell(malformed, `${counted(malformed, 'row')} of the state DB left out: their values make no sense.`);
+    tell(missingFiles, `${counted(missingFiles, 'thread')} of the state DB left out: their rollout files are gone.`);
+    tell(
+      outsideHome,
+      `${counted(outsideHome, 'thread')} of the state DB left out: their rollouts lie outside the home.`,
+    );
     return warnings;
   }
+}
+
+/** The first three of a list, and how many there are. */
+function firstOf(names: readonly string[]): string {
+  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** How much of the loose files a list reads: whole files, or as far as what it shows as preview. */
+interface LooseReading {
+  readonly whole: boolean;
+  readonly previews: boolean;
+}
+
+interface LooseThreads {
+  readonly threads: LooseThread[];
+  readonly unreadable: LeftOut[];
+  /** Files that hold no thread. */
+  without: number;
+  readonly copies: string[];
 }
 
 /** A thread and its place in the order of the list. */
@@ -352,7 +437,7 @@ interface LooseThread {
 
 /** True for a regular file that no link puts outside of the home. */
 function isFileInside(home: RolloutHome, file: string): boolean {
-  return (statSync(file, { throwIfNoEntry: false })?.isFile() ?? false) && home.contains(file);
+  return isRegularFile(file) && home.contains(file);
 }
 
 function isSameRollout(file: string, rowPath: string | undefined): boolean {

@@ -5,7 +5,7 @@ import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { type Lineage, resolveLineage } from '../../rollout/lineage.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { Durability } from '../../rollout/rollout-recorder.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
@@ -239,7 +239,7 @@ export class LocalThreadStore implements ThreadStore {
       throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
   }
 
-  async #stored({ file, meta, row }: ResolvedThread): Promise<StoredThread> {
+  async #stored({ threadId, file, meta, row }: ResolvedThread): Promise<StoredThread> {
     const isIndex = this.#local.status.kind === 'index';
     if (row && !(isIndex && isStale(file, row))) {
       const thread = threadFromRow(row, file, meta, this.#local.names);
@@ -250,7 +250,7 @@ export class LocalThreadStore implements ThreadStore {
     }
     const summary = await this.#local.summaries.full(file);
     const preview = await this.#previews.previewOf(file);
-    return threadFromFile(file, summary, preview, this.#local.names);
+    return threadFromFile(file, summary, preview, this.#local.names, threadId);
   }
 }
 

@@ -2,7 +2,7 @@ import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure 
 import type { ThreadId } from '../../protocol/ids.js';
 import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/session-meta.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { RolloutRecorder } from '../../rollout/rollout-recorder.js';
 import { type SlimMetaChange, slimMetaItem } from '../../rollout/session-meta-item.js';
 import type { RolloutSummary } from '../../rollout/summary-cache.js';
@@ -155,11 +155,11 @@ export class MetadataWriter {
       throw invalidRequest('rolloutPath lies outside the home', 'Give a path below the home.');
     }
     const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
-    const unknownMode = thread.meta?.unknownHistoryMode;
-    if (touchesRollout && (!thread.meta || unknownMode !== undefined)) {
+    const unwritable = thread.meta ? thread.meta.unwritableBecause : 'its rollout has no session_meta';
+    if (touchesRollout && unwritable !== undefined) {
       throw unsupported(
-        thread.meta ? `this thread has an unknown history mode (${unknownMode})` : 'the rollout has no session_meta',
-        'Its rollout cannot be appended to safely, so git and memory mode cannot be set. A name can.',
+        `git and memory mode of this thread cannot be set: ${unwritable}`,
+        'Nothing was changed. A name can be set.',
       );
     }
     if (touchesRollout && thread.file.isCompressed) {
@@ -179,7 +179,7 @@ export class MetadataWriter {
     if (keys.length === 0) return [];
     const summary = await this.#local.summaries.full(file);
     const preview = await this.#previews.previewOf(file);
-    const thread = threadFromFile(file, summary, preview, this.#local.names);
+    const thread = threadFromFile(file, summary, preview, this.#local.names, threadId);
     const said: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
     return keys.filter((key) => FILE_TIMES.has(key) || (said[key] ?? null) !== Object(fields)[key]);
   }

@@ -1,8 +1,9 @@
-import { existsSync, type Stats, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { statOf } from '../../rollout/regular-file.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { RolloutWatcher } from '../../rollout/rollout-watcher.js';
 import type { LocalHome } from './local-home.js';
 import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
@@ -117,7 +118,7 @@ export class OwnIndex {
   }
 
   #isAsSeen(file: RolloutFile, known: Seen | undefined): boolean {
-    const stat = statOf(file);
+    const stat = statOf(file.path);
     if (!stat) return false;
     const seen = known ?? this.#passedOver.get(file.path);
     return seen?.size === stat.size && seen.modifiedAt === stat.mtimeMs;
@@ -127,7 +128,7 @@ export class OwnIndex {
     const indexed: IndexedRollout[] = [];
     const without: RolloutFile[] = [];
     for (const file of files) {
-      const stat = statOf(file);
+      const stat = statOf(file.path);
       const found = await this.#indexer.read(file, { isGrowing: true });
       if (found) indexed.push(found);
       if (found?.threadId === file.threadId) {
@@ -145,14 +146,5 @@ export class OwnIndex {
         if (threads.get(file.threadId)?.rolloutPath === file.path) threads.delete(file.threadId);
       this.#indexer.write(rows.db, indexed);
     });
-  }
-}
-
-/** Undefined for a file that is gone or cannot be looked at. */
-function statOf(file: RolloutFile): Stats | undefined {
-  try {
-    return statSync(file.path);
-  } catch {
-    return undefined;
   }
 }

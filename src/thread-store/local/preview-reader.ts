@@ -1,4 +1,4 @@
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { RolloutMetadata } from '../../rollout/rollout-metadata.js';
 

@@ -1,5 +1,5 @@
 import type { ThreadId } from '../../protocol/ids.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import { isNoThread } from '../../rollout/rollout-metadata.js';
 import { SpawnEdgeRows } from '../../state/spawn-edge-rows.js';
@@ -36,6 +36,8 @@ export class RolloutIndexer {
       if (isNoThread(summary.metadata)) return undefined;
       const { meta } = summary.metadata;
       const threadId = meta?.id ?? file.threadId;
+      // A copy under another thread's name does not take the row of the thread that it is a copy of.
+      if (threadId !== file.threadId && this.#library.catalog.filesOf(threadId).length > 0) return undefined;
       const preview = meta?.historyBase ? await this.#previews.previewOf(file) : summary.metadata.displayPreview;
       const row = {
         ...rowOfRollout({ threadId, file, meta }, summary),
@@ -46,7 +48,7 @@ export class RolloutIndexer {
         rollout_size: summary.size,
         rollout_mtime_ms: summary.modifiedAt,
       };
-      return { row, threadId, parentThreadId: meta?.parentThreadId };
+      return { row, threadId, parentThreadId: meta?.source.spawn?.parentThreadId };
     } catch {
       return undefined;
     }

@@ -14,7 +14,7 @@ import {
 } from '../../rollout/line-reader.js';
 import type { Lineage } from '../../rollout/lineage.js';
 import { openRollout, type RolloutBytes } from '../../rollout/rollout-bytes.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
 import type { ListTurnsParams, TurnPage } from '../thread-store.js';
 import {
@@ -225,7 +225,9 @@ class RolloutTurnSource implements TurnSource<Position> {
     for (const raw of readLines(segment.bytes, { start: from.offset, end: anchor.offset })) {
       if (raw.isCut || isBlank(raw)) continue;
       const text = lineText(raw);
-      if (isLoadedByCodex(text, asObject(parseJson(text)))) count += 1;
+      const isLoaded = isLoadedByCodex(text, asObject(parseJson(text)));
+      // Of a rollout of mid-2025 Codex loads nothing: there every line counts, so that no two turns have one id.
+      if (isLoaded || parseRolloutLine(text)?.isBare) count += 1;
     }
     this.#counted = { rolloutId: anchor.rolloutId, offset: anchor.offset, count };
     return count;

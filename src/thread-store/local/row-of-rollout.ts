@@ -1,7 +1,7 @@
 import type { ThreadId } from '../../protocol/ids.js';
 import { parseRolloutTime } from '../../protocol/rollout-line.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutSummary } from '../../rollout/summary-cache.js';
 import type { RowChanges } from '../../state/thread-rows.js';
 

@@ -3,7 +3,7 @@ import { parseRolloutTime } from '../../protocol/rollout-line.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
 import { sessionSource, storedSessionSource } from '../../protocol/session-source.js';
 import type { NameIndex } from '../../rollout/name-index.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutSummary } from '../../rollout/summary-cache.js';
 import type { ThreadRow } from '../../state/thread-rows.js';
 import type { StoredThread } from '../thread-store.js';
@@ -38,7 +38,7 @@ export function threadFromRow(
     archivedAt: file.isArchived ? row.archivedAt : undefined,
     parentThreadId: source.spawn?.parentThreadId ?? meta?.parentThreadId,
     agentNickname: row.agentNickname ?? source.spawn?.agentNickname,
-    agentRole: row.agentRole ?? source.spawn?.agentRole,
+    agentRole: row.agentRole ?? source.spawn?.agentRole ?? source.role,
     agentPath: row.agentPath ?? source.spawn?.agentPath,
     agentDepth: source.spawn?.depth,
     forkedFromId: meta?.forkedFromId,
@@ -51,16 +51,20 @@ export function threadFromRow(
   };
 }
 
-/** A thread as its rollout alone tells it, as Codex would build the row. `preview` is what the lineage gave. */
+/**
+ * A thread as its rollout alone tells it, as Codex would build the row. `preview` is what the lineage gave; `foundAs` the
+ * id that the file was found by, where its content says another.
+ */
 export function threadFromFile(
   file: RolloutFile,
   summary: RolloutSummary,
   preview: string,
   names: NameIndex,
+  foundAs?: ThreadId,
 ): StoredThread {
   const { metadata, modifiedAt } = summary;
   const { meta } = metadata;
-  const threadId = meta?.id ?? file.threadId;
+  const threadId = foundAs ?? meta?.id ?? file.threadId;
   const source = meta?.source ?? sessionSource(undefined);
   const time = Math.floor(modifiedAt);
   return {
@@ -85,7 +89,7 @@ export function threadFromFile(
     archivedAt: undefined,
     parentThreadId: meta?.parentThreadId,
     agentNickname: meta?.agentNickname,
-    agentRole: meta?.agentRole,
+    agentRole: meta?.agentRole ?? source.role,
     agentPath: meta?.agentPath,
     agentDepth: source.spawn?.depth,
     forkedFromId: meta?.forkedFromId,

@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, statSync, unlinkSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { ThreadkeeperError, writeFailure } from '../../protocol/errors.js';
+import { ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import { ownMeta } from '../../rollout/lineage.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { ownMeta } from '../../rollout/owner-meta.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import {
   activePath,
@@ -155,6 +155,12 @@ export class ThreadMover {
    * current file then has a rollout id of its own.
    */
   async #filesOf({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
+    if (!file.isExact) {
+      throw unsupported(
+        `${path.basename(file.path)} cannot be archived or brought back: Codex does so only with names that end in the thread id`,
+        `Nothing was moved. While nothing has the thread open, rename the file to rollout-${file.stamp || '<time>'}-${threadId}.jsonl, then call again.`,
+      );
+    }
     const compressed = `${file.path}.zst`;
     if (existsSync(compressed)) throw inTheWay(compressed);
     if (file.rolloutId === threadId) return [file];

@@ -1,14 +1,25 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { internalError, systemErrorCode, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
+import {
+  conflict,
+  internalError,
+  readFailure,
+  systemErrorCode,
+  ThreadkeeperError,
+  threadNotFound,
+} from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
-import { ownMeta } from '../../rollout/lineage.js';
-import type { RolloutFile } from '../../rollout/rollout-catalog.js';
+import { Breather } from '../../rollout/breather.js';
+import { ownMeta } from '../../rollout/owner-meta.js';
+import { isRegularFile } from '../../rollout/regular-file.js';
+import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { parseRolloutFileName } from '../../rollout/rollout-file-name.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
+import { isNoThread } from '../../rollout/rollout-metadata.js';
+import { hasWriter } from '../../rollout/writer-lock.js';
 import type { ThreadRow } from '../../state/thread-rows.js';
 import type { LocalHome } from './local-home.js';
 
@@ -21,6 +32,8 @@ export interface ResolvedThread {
   readonly row: ThreadRow | undefined;
 }
 
+/** A look at the files younger than this is good enough for what a list shows. */
+const LOOK_MS = 500;
 /** Threads that other programs move all the time are looked for again for this long. */
 const MOVES_MS = 1000;
 
@@ -30,7 +43,8 @@ export function historyModeOf({ meta, row }: Pick<ResolvedThread, 'meta' | 'row'
 
 /**
  * Finds a thread: the row's path first, if the file there says in its session_meta that it is this thread; else by
- * the file names; last by what the files say. A row that pointed elsewhere is repaired.
+ * the file names; else by what the files say; last a file that has the id in its name alone, as Codex does. A row that
+ * pointed elsewhere is repaired.
  */
 export class ThreadResolver {
   readonly #local: LocalHome;
@@ -56,7 +70,7 @@ export class ThreadResolver {
       try {
         return await read(await this.#resolve(threadId));
       } catch (error) {
-        if (!isVanishedFile(error) || Date.now() > deadline) throw error;
+        if (!isVanished(error) || Date.now() > deadline) throw error;
         await setImmediate();
       }
     }
@@ -73,30 +87,42 @@ export class ThreadResolver {
 
   async #resolve(threadId: ThreadId): Promise<ResolvedThread> {
     const row = await this.#local.readRows((rows) => rows.get(threadId));
-    const fromRow = row && fileOfRow(this.#local.home, row.rolloutPath);
-    let rowProblem: unknown;
+    const fromRow = row && fileOfRow(this.#local.home, row);
+    let failed: Unreadable | undefined;
     if (row && fromRow) {
-      const meta = await this.metaOf(fromRow).catch((error: unknown) => {
-        rowProblem = error;
-        return undefined;
-      });
-      if (meta?.id === threadId) {
-        const resolved = { threadId, file: fromRow, meta, row };
-        if (fromRow.isArchived !== row.isArchived) await this.#repair(resolved, row);
-        return resolved;
+      try {
+        const meta = await this.metaOf(fromRow);
+        if (meta?.id === threadId && !this.#isBehindExactName(fromRow, threadId)) {
+          const resolved = { threadId, file: fromRow, meta, row };
+          if (fromRow.isArchived !== row.isArchived) await this.#repair(resolved, row);
+          return resolved;
+        }
+      } catch (error) {
+        if (!isVanished(error)) failed = { file: fromRow, error };
       }
     }
-    const found = await this.#search(threadId, row);
+    const found = await this.#search(threadId, row, failed);
     if (found && row) await this.#repair(found, row);
     if (found) return found;
-    if (fromRow && rowProblem !== undefined) throw unreadableRollout(fromRow, rowProblem);
+    throw threadNotFound(threadId, this.#whereLooked(row));
+  }
+
+  /** A row of Codex's can name a copy: the file with the thread's own name wins, as in a list. */
+  #isBehindExactName(file: RolloutFile, threadId: ThreadId): boolean {
+    if (file.isExact && file.threadId === threadId) return false;
+    this.#local.catalog.refresh(LOOK_MS);
+    const [named] = this.#local.catalog.filesOf(threadId);
+    return named?.isExact === true && named.path !== file.path && existsSync(named.path);
+  }
+
+  #whereLooked(row: ThreadRow | undefined): string {
+    const { absence } = this.#local.home;
+    if (absence !== undefined) return absence;
     const { passedOver } = this.#local.catalog;
-    const unread = passedOver.length > 0 ? ` Not readable or not followed: ${passedOver.slice(0, 3).join(', ')}.` : '';
-    if (row) {
-      const hint = 'The state DB has a row for it, but its rollout file is gone from the home, or cannot be reached.';
-      throw threadNotFound(threadId, hint + unread);
-    }
-    throw threadNotFound(threadId, `Find thread ids with list_threads.${unread}`);
+    const named = passedOver.slice(0, 3).map(({ path: file, why }) => `${file} (${why})`);
+    const unread = named.length > 0 ? ` Not looked into: ${named.join(', ')}.` : '';
+    if (!row) return `Find thread ids with list_threads.${unread}`;
+    return `The state DB has a row for it, but there is no rollout of it in the home; the row names ${row.rolloutPath}.${unread}`;
   }
 
   /** The session_meta that owns a file; undefined when it has none. Throws `internal` when it cannot be read. */
@@ -118,31 +144,63 @@ export class ThreadResolver {
     return meta;
   }
 
-  async #search(threadId: ThreadId, row: ThreadRow | undefined): Promise<ResolvedThread | undefined> {
+  async #search(
+    threadId: ThreadId,
+    row: ThreadRow | undefined,
+    failedBefore?: Unreadable,
+  ): Promise<ResolvedThread | undefined> {
     const { catalog } = this.#local;
     catalog.refresh();
     // A file that moved from a folder not listed yet to one that was would be in neither.
     if (catalog.filesOf(threadId).length === 0) catalog.refresh();
-    let unreadable: { error: unknown; file: RolloutFile } | undefined;
+    let failed = failedBefore;
+    let empty: RolloutFile | undefined;
+    let byName: ResolvedThread | undefined;
     for (const file of catalog.filesOf(threadId)) {
       try {
         const meta = await this.metaOf(file);
-        if (meta?.id === threadId || (!meta && statSync(file.path).size > 0)) return { threadId, file, meta, row };
-        if (!meta) unreadable ??= { error: undefined, file };
+        if (meta?.id === threadId) return { threadId, file, meta, row };
+        if (!meta && isNoThread((await this.#local.summaries.head(file)).metadata)) empty ??= file;
+        // Its name says whose it is, where its content says nothing or names another thread.
+        else byName ??= { threadId, file, meta: meta && { ...meta, id: threadId }, row };
       } catch (error) {
-        unreadable ??= { error, file };
+        if (isVanished(error)) throw error;
+        failed ??= { file, error };
       }
     }
-    if (unreadable) throw unreadableRollout(unreadable.file, unreadable.error);
-    return await this.#searchInside(threadId, row);
+    if (byName && !byName.meta) return byName;
+    const found = byName || (!failed && !empty) ? await this.#searchInside(threadId, row) : undefined;
+    if (found || byName) return found ?? byName;
+    if (failed) throw unreadableRollout(failed);
+    if (empty) await this.#failOn(empty, threadId);
+    return undefined;
+  }
+
+  /** A rollout without content is a thread that is just being started, or what was left of one. */
+  async #failOn(file: RolloutFile, threadId: ThreadId): Promise<never> {
+    const name = path.relative(this.#local.home.root, file.path);
+    if (await hasWriter(this.#local.home, threadId).catch(() => false)) {
+      throw conflict(
+        `thread ${threadId} is just being started: ${name} has no content yet`,
+        'Another program is writing it. Call again in a moment.',
+      );
+    }
+    const what = statSync(file.path).size === 0 ? 'is empty' : 'holds no line of a rollout';
+    throw threadNotFound(
+      threadId,
+      'If it is just being started, call again shortly. Else the file is left over from a thread of which nothing was written.',
+      `its rollout ${name} ${what}`,
+    );
   }
 
   /** A file can be named after another thread: what its session_meta says decides. */
   async #searchInside(threadId: ThreadId, row: ThreadRow | undefined): Promise<ResolvedThread | undefined> {
+    const breather = new Breather(64);
     for (const otherId of this.#local.catalog.threadIds()) {
       for (const file of this.#local.catalog.filesOf(otherId)) {
         const meta = await this.metaOf(file).catch(() => undefined);
-        if (meta?.id === threadId) return { threadId, file, meta, row };
+        if (meta?.id === threadId && otherId !== threadId) return { threadId, file, meta, row };
+        if (breather.isDue(0)) await breather.breathe();
       }
     }
     return undefined;
@@ -167,27 +225,42 @@ export class ThreadResolver {
   }
 }
 
-/** The file that a row points at, plain or compressed, if it is there and inside the home. */
-export function fileOfRow(home: RolloutHome, storedPath: string): RolloutFile | undefined {
-  const local = home.localPath(storedPath);
-  if (local === undefined) return undefined;
+/**
+ * The file that a row points at, plain or compressed, if it is there and inside the home. Whatever its name is: a row
+ * counts as it stands, as in Codex's own store.
+ */
+export function fileOfRow(
+  home: RolloutHome,
+  row: Pick<ThreadRow, 'id' | 'rolloutPath' | 'createdAt'>,
+): RolloutFile | undefined {
+  const local = home.localPath(row.rolloutPath);
+  const threadId = asThreadId(row.id);
+  if (local === undefined || threadId === undefined) return undefined;
   const sibling = local.endsWith('.zst') ? local.slice(0, -'.zst'.length) : `${local}.zst`;
-  const file = [local, sibling].find((candidate) => existsSync(candidate));
-  const name = file === undefined ? undefined : parseRolloutFileName(path.basename(file));
-  if (file === undefined || name === undefined) return undefined;
+  const file = [local, sibling].find(isRegularFile);
+  if (file === undefined) return undefined;
+  const name = parseRolloutFileName(path.basename(file)) ?? {
+    threadId,
+    rolloutId: threadId,
+    stamp: '',
+    createdAt: row.createdAt,
+    isCompressed: file.endsWith('.zst'),
+    isExact: false,
+  };
   return { ...name, path: file, isArchived: home.isArchivedPath(file) };
 }
 
-function isVanishedFile(error: unknown): boolean {
-  const cause = error instanceof ThreadkeeperError ? error.cause : error;
+/** A file that could not be read, and why. */
+interface Unreadable {
+  readonly file: RolloutFile;
+  readonly error: unknown;
+}
+
+function isVanished(error: unknown): boolean {
+  const cause = error instanceof ThreadkeeperError ? (error.cause ?? error) : error;
   return systemErrorCode(cause) === 'ENOENT';
 }
 
-function unreadableRollout(file: RolloutFile, error: unknown): Error {
-  const reason = error === undefined ? 'is empty' : `cannot be read (${systemErrorCode(error) ?? 'unknown error'})`;
-  return internalError(
-    `the rollout of thread ${file.threadId} ${reason}`,
-    'The file holds no history to show. Nothing was changed.',
-    error,
-  );
+function unreadableRollout({ file, error }: Unreadable): ThreadkeeperError {
+  return readFailure(file.path, error);
 }

@@ -16,6 +16,8 @@ import path from 'node:path';
 import type Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import type { ThreadId } from '../../../src/protocol/ids.js';
+import { RolloutHome } from '../../../src/rollout/rollout-home.js';
+import { acquireWriterLock } from '../../../src/rollout/writer-lock.js';
 import { errorOf } from '../../support/error-of.js';
 import { open } from '../../support/local-store.js';
 import { addRow, event, legacyTurn, newId, paginatedTurn, rolloutText, TestHome } from '../../support/test-home.js';
@@ -134,7 +136,7 @@ describe('finding a thread', () => {
     expect(await errorOf(manager.readThread(id))).toMatchObject({ code: 'thread_not_found' });
     const page = await manager.listThreads(ALL);
     expect(page.threads).toEqual([]);
-    expect(page.warnings.join()).toContain('1 threads of the state DB are left out');
+    expect(page.warnings.join()).toContain('1 thread of the state DB left out');
   });
 
   it('says that a row’s file is gone', async () => {
@@ -145,7 +147,7 @@ describe('finding a thread', () => {
     const { manager } = await open(home.root);
     expect(await errorOf(manager.readThread(id))).toMatchObject({
       code: 'thread_not_found',
-      hint: expect.stringContaining('gone'),
+      hint: expect.stringContaining('no rollout of it in the home'),
     });
     expect((await manager.listThreads(ALL)).warnings.join()).toContain('gone');
   });
@@ -178,19 +180,31 @@ describe('a damaged rollout', () => {
     ['is empty', () => ''],
     ['holds only garbage', () => 'garbage\n\u0000\u0001\n[1,2]\n"text"\n'],
     ['is all blank lines', () => '\n\n   \n'],
-  ])('that %s is an error to read, and left out of the list with a warning', async (_, content) => {
+  ])('that %s is no thread to read, name or move, and left out of the list with a warning', async (_, content) => {
     const home = new TestHome();
     const fine = home.rollout();
     const { id, file } = home.rollout({ raw: content() });
     const { manager } = await open(home.root);
     const page = await manager.listThreads(ALL);
     expect(page.threads.map(({ thread }) => thread.threadId)).toEqual([fine.id]);
-    expect(page.warnings.join()).toContain('1 rollout files');
-    const read = await manager.readThread(id).then(
-      (thread) => thread.threadId,
-      (error: { code: string }) => error.code,
-    );
-    expect([id, 'internal']).toContain(read);
+    expect(page.warnings.join()).toContain('1 rollout file without content');
+    const options = { includeDescendants: true, dryRun: false };
+    for (const call of [
+      manager.readThread(id),
+      manager.listTurns(pageOf(id)),
+      manager.updateThreadMetadata(id, { name: 'n' }),
+      manager.archiveThread(id, options),
+      manager.forkThread(id),
+    ]) {
+      expect(await errorOf(call)).toMatchObject({
+        code: 'thread_not_found',
+        message: expect.stringContaining(path.relative(home.root, file)),
+        hint: expect.stringContaining('call again shortly'),
+      });
+    }
+    const lock = await acquireWriterLock(new RolloutHome(home.root), id, 'lasting');
+    expect(await errorOf(manager.readThread(id))).toMatchObject({ code: 'conflict' });
+    await lock.release();
     expect(readFileSync(file, 'utf8')).toBe(content());
   });
 
@@ -376,7 +390,7 @@ describe('compressed rollouts', () => {
     const { id, file } = home.rollout({ compressed: true, turns: [['packed', 'p']] });
     writeFileSync(file, Buffer.concat([readFileSync(file).subarray(0, 30), Buffer.from('garbage')]));
     const { manager } = await open(home.root);
-    expect((await manager.listThreads(ALL)).warnings.join()).toContain('1 rollout files');
+    expect((await manager.listThreads(ALL)).warnings.join()).toContain(path.relative(home.root, file));
     await expect(manager.readThread(id)).rejects.toMatchObject({ code: 'internal' });
   });
 });
@@ -514,16 +528,28 @@ describe('moving', () => {
     expect([readFileSync(active.file), readFileSync(archived.file)]).toEqual(before);
   });
 
-  it('does not move a file into a folder that a link puts outside of the home', async () => {
+  it('moves a file into a folder that the user has put on another disk, and back', async () => {
+    const home = new TestHome();
+    const disk = new TestHome();
+    const { id, file } = home.rollout();
+    symlinkSync(path.join(disk.root, 'sessions'), path.join(home.root, 'archived_sessions'));
+    const { manager } = await open(home.root);
+    await manager.archiveThread(id, { includeDescendants: true, dryRun: false });
+    expect(readdirSync(path.join(disk.root, 'sessions'))).toEqual([path.basename(file)]);
+    expect((await manager.readThread(id)).isArchived).toBe(true);
+    await manager.unarchiveThread(id, { includeDescendants: true, dryRun: false });
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it('does not move a file into a folder below that a link puts outside of the home', async () => {
     const home = new TestHome();
     const outside = new TestHome();
-    const { id, file } = home.rollout();
-    symlinkSync(path.join(outside.root, 'sessions'), path.join(home.root, 'archived_sessions'));
+    const { id } = home.rollout({ archived: true });
+    symlinkSync(path.join(outside.root, 'sessions'), path.join(home.root, 'sessions/2026'));
     const { manager } = await open(home.root);
-    expect(await errorOf(manager.archiveThread(id, { includeDescendants: true, dryRun: false }))).toMatchObject({
+    expect(await errorOf(manager.unarchiveThread(id, { includeDescendants: true, dryRun: false }))).toMatchObject({
       code: 'unsupported',
     });
-    expect(existsSync(file)).toBe(true);
     expect(readdirSync(path.join(outside.root, 'sessions'))).toEqual([]);
   });
 });
@@ -594,11 +620,11 @@ describe('a home without write permission', () => {
       const { manager } = await open(home.root);
       const page = await manager.listThreads(ALL);
       expect(page.threads.map(({ thread }) => thread.threadId)).toEqual([shown.id]);
-      expect(page.warnings.join()).toContain('1 rollout files');
+      expect(page.warnings.join()).toContain(`${path.relative(home.root, hidden.file)} (EACCES)`);
       expect(page.warnings.join()).toContain('sessions/2026/11/03');
       expect(await errorOf(manager.readThread(hidden.id))).toMatchObject({
-        code: 'internal',
-        message: expect.stringContaining('EACCES'),
+        code: 'unsupported',
+        message: expect.stringContaining(`${hidden.file} may not be read (EACCES)`),
       });
     });
     chmodSync(path.dirname(secret.file), 0o755);

@@ -12,7 +12,7 @@ export function edgeFindings(rollouts: ReadonlyMap<string, CheckedRollout>, edge
   const parents = new Map(edges.map((edge) => [edge.childThreadId, edge.parentThreadId]));
   const findings: Finding[] = [];
   for (const { childThreadId: child, parentThreadId: parent } of edges) {
-    const said = rollouts.get(child)?.meta?.parentThreadId;
+    const said = rollouts.get(child)?.meta?.source.spawn?.parentThreadId;
     if (!rollouts.has(child)) {
       findings.push(finding('orphan edge', child, `spawned by ${parent}, but the thread is gone`, NOTHING));
     } else if (said !== undefined && said !== parent) {
@@ -23,7 +23,7 @@ export function edgeFindings(rollouts: ReadonlyMap<string, CheckedRollout>, edge
     }
   }
   for (const [id, { meta }] of rollouts) {
-    const parent = meta?.parentThreadId;
+    const parent = meta?.source.spawn?.parentThreadId;
     if (parent === undefined || parents.has(id)) continue;
     findings.push(finding('no edge', id, `the table has no edge from ${parent}, which spawned it`, MADE_UP));
   }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { ThreadId } from '../../../protocol/ids.js';
 import type { SessionMeta } from '../../../protocol/session-meta.js';
 import { resolveLineage } from '../../../rollout/lineage.js';
-import type { RolloutFile } from '../../../rollout/rollout-catalog.js';
+import type { RolloutFile } from '../../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../../rollout/rollout-library.js';
 import { isNoThread } from '../../../rollout/rollout-metadata.js';
 import { type Finding, finding } from './finding.js';

@@ -2,8 +2,8 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { asThreadId } from '../../../protocol/ids.js';
 import { storedSessionSource } from '../../../protocol/session-source.js';
-import { ownMeta } from '../../../rollout/lineage.js';
-import type { RolloutFile } from '../../../rollout/rollout-catalog.js';
+import { ownMeta } from '../../../rollout/owner-meta.js';
+import type { RolloutFile } from '../../../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../../../rollout/rollout-library.js';
 import type { RolloutMetadata } from '../../../rollout/rollout-metadata.js';
 import type { ThreadRow } from '../../../state/thread-rows.js';
@@ -26,7 +26,7 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
       'A copied home: delete state_*.sqlite* in the copy, and start Codex, which makes it anew from the files.';
     return found('row outside', `its row points out of the home: ${row.rolloutPath}`, remedy);
   }
-  const at = fileOfRow(home, row.rolloutPath);
+  const at = fileOfRow(home, row);
   const owner = at && (await ownMeta(at).catch(() => undefined))?.id;
   const [file] = catalog.filesOf(threadId);
   if (at && owner !== undefined && owner !== threadId) {
