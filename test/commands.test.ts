@@ -235,7 +235,7 @@ describe('threadkeeper backfill', () => {
     expect(stderr).toContain('not in the index');
     expect(stderr).toMatch(/: sessions\/.*\.jsonl\n/);
     const again = JSON.parse((await threadkeeper(home, 'backfill', '--json')).stdout);
-    expect(again).toMatchObject({ indexed: 0, warnings: [expect.stringContaining('1 rollout files hold no')] });
+    expect(again).toMatchObject({ indexed: 0, warnings: [expect.stringContaining('1 rollout file without content')] });
     rmSync(gone.file);
     expect((await threadkeeper(home, 'doctor', '--json')).stdout).toContain('backfill brings its index in line');
     await threadkeeper(home, 'backfill');
