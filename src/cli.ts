@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { cutText } from './protocol/cut-text.js';
 import { withHome } from './protocol/home-path.js';
 
 /** Which home, and how it may be used: the same for every command. */
@@ -168,8 +169,8 @@ const COMMAND_FLAGS: Readonly<Record<CommandName, NonNullable<ParseArgsConfig['o
   show: { ...FLAGS, ...JSON_FLAG, turns: { type: 'string' } },
   import: { ...TRANSFER_FLAGS, from: { type: 'string' } },
   export: { ...TRANSFER_FLAGS, to: { type: 'string' } },
-  doctor: { ...HOME_FLAGS, ...JSON_FLAG, 'installation-id': { type: 'string' } },
-  backfill: { ...HOME_FLAGS, ...JSON_FLAG },
+  doctor: { ...HOME_FLAGS, ...JSON_FLAG, store: { type: 'string' }, 'installation-id': { type: 'string' } },
+  backfill: { ...HOME_FLAGS, ...JSON_FLAG, store: { type: 'string' } },
 };
 
 type Values = Readonly<Record<string, unknown>>;
@@ -179,7 +180,12 @@ class UsageError extends Error {}
 /** What the arguments ask for; a command or flag that is not known, or lacks its value, is a usage error. */
 export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): Command {
   const [first = ''] = args;
-  const isNamed = first in COMMAND_FLAGS && first !== 'serve';
+  const isNamed = Object.hasOwn(COMMAND_FLAGS, first) && first !== 'serve';
+  if (!isNamed && first !== '' && !first.startsWith('-')) {
+    const commands = Object.keys(COMMAND_FLAGS).filter((command) => command !== 'serve');
+    const message = `there is no command ${JSON.stringify(withoutUrls(cutText(first, 50)))}; there are ${commands.join(', ')}`;
+    return { kind: 'usageError', message };
+  }
   const name: CommandName = isNamed ? (first as CommandName) : 'serve';
   try {
     return commandOf(name, isNamed ? args.slice(1) : args, env);
@@ -199,6 +205,9 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
   const values: Values = parsed.values;
   if (values['help']) return { kind: 'help' };
   if (values['version']) return { kind: 'version' };
+  if ((name === 'doctor' || name === 'backfill') && values['store'] !== undefined) {
+    throw new UsageError(`${name} is for a Codex home: --store does not go with it`);
+  }
   const json = values['json'] === true;
   switch (name) {
     case 'serve':

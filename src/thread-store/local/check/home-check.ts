@@ -16,7 +16,11 @@ export interface HomeCheck {
   readonly findings: readonly Finding[];
 }
 
-const REINDEX = 'Start Codex once: it indexes what it finds.';
+const REINDEX = 'Start Codex once: it indexes what it finds. Where it does not, only threadkeeper lists the thread.';
+const NOT_READ =
+  'A link: only sessions and archived_sessions themselves may be links, so put the real directory in its place. Else give the user that runs threadkeeper permission to read it.';
+const COPY =
+  'Nothing needs to be done: the thread is read from the file of its own name. Compare both before you move one away.';
 /** Ours is brought in line by ourselves. */
 const RESYNC = 'threadkeeper backfill brings its index in line.';
 
@@ -30,23 +34,28 @@ export async function checkHome(library: RolloutLibrary, stateDb: StateDb | unde
     const checked = await checkRollout(library, threadId);
     if (checked) rollouts.set(checked.meta?.id ?? threadId, checked);
   }
-  const findings: Finding[] = [...rollouts.values()].flatMap((checked) => checked.findings);
-  for (const file of catalog.passedOver) {
-    const problem = `${file} is a link out of the home, or cannot be read`;
-    findings.push(finding('not followed', undefined, problem, 'Move the files themselves into the home.'));
+  const findings: Finding[] = [];
+  // Not by spreading: there can be more findings than a call takes arguments.
+  const add = (found: readonly Finding[]) => {
+    for (const each of found) findings.push(each);
+  };
+  for (const checked of rollouts.values()) add(checked.findings);
+  for (const { path: file, why } of catalog.passedOver) {
+    add([finding('not read', undefined, `${file} (${why})`, NOT_READ)]);
   }
+  for (const file of catalog.copies) add([finding('copy', undefined, `${file} is a copy that is left out`, COPY)]);
   const rows =
     stateDb && (await stateDb.read(() => new Map(new ThreadRows(stateDb).each().map((row) => [row.id, row]))));
   const edges = stateDb ? await stateDb.read(() => new SpawnEdgeRows(stateDb).all()) : [];
   if (rows) {
-    for (const row of rows.values()) findings.push(...(await rowFindings(library, row, isOurs)));
+    for (const row of rows.values()) add(await rowFindings(library, row, isOurs));
     for (const [id, { holdsThread }] of rollouts) {
       if (rows.has(id) || !holdsThread) continue;
-      findings.push(finding('no row', id, 'the rollout has no row in the state DB', REINDEX));
+      add([finding('no row', id, 'the rollout has no row in the state DB', REINDEX)]);
     }
-    findings.push(...edgeFindings(rollouts, edges));
+    add(edgeFindings(rollouts, edges));
   }
-  findings.push(...nameFindings(library, rollouts, isOurs ? undefined : rows));
+  add(nameFindings(library, rollouts, isOurs ? undefined : rows));
   return {
     rollouts: rollouts.size,
     rows: rows?.size ?? 0,

@@ -21,8 +21,8 @@ export function nameFindings(
     }
     if (!row) continue;
     const inRow = rowOwnName(row) ?? '';
-    // A name that is the first message does not show in the row of a legacy thread.
-    if (inRow === indexed || (inRow === '' && indexed === row.firstUserMessage.trim())) continue;
+    // The row of a legacy thread that was continued holds the first message again: then the index's name counts.
+    if (inRow === indexed || (inRow === '' && row.historyMode !== 'paginated')) continue;
     const problem = `its row says ${JSON.stringify(inRow)}, the name index ${JSON.stringify(indexed)}`;
     findings.push(finding('name', id, problem, SET_AGAIN));
   }

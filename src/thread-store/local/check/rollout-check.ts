@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
+import { systemErrorCode } from '../../../protocol/errors.js';
 import type { ThreadId } from '../../../protocol/ids.js';
 import type { SessionMeta } from '../../../protocol/session-meta.js';
 import { resolveLineage } from '../../../rollout/lineage.js';
@@ -16,6 +17,12 @@ export interface CheckedRollout {
   readonly findings: readonly Finding[];
 }
 
+const NO_CONTENT =
+  'A thread that is just being started has its content the next time. Else it is left over from a thread of which nothing was written, and nothing needs to be done.';
+const UNREADABLE =
+  'Give the user that runs threadkeeper permission to read it; or it is damaged, and a backup may help.';
+const NAMED = 'Nothing needs to be done: a list goes by what the file says, and both ids find it.';
+
 /** The current file of a thread by its name; undefined when it is gone meanwhile. */
 export async function checkRollout(library: RolloutLibrary, threadId: ThreadId): Promise<CheckedRollout | undefined> {
   const [file] = library.catalog.filesOf(threadId);
@@ -30,8 +37,8 @@ export async function checkRollout(library: RolloutLibrary, threadId: ThreadId):
     const { metadata } = await library.summaries.head(file);
     const { meta } = metadata;
     if (isNoThread(metadata)) {
-      const problem = `${name} holds no thread (${statSync(file.path).size} bytes)`;
-      return bad('no thread', problem, 'Restore it from a backup, or remove it.');
+      const problem = `${name} has no content (${statSync(file.path).size} bytes)`;
+      return bad('no content', problem, NO_CONTENT);
     }
     if (!meta) {
       const found = bad('no session_meta', `${name} has no session_meta`, 'Codex cannot read it; threadkeeper can.');
@@ -44,23 +51,22 @@ export async function checkRollout(library: RolloutLibrary, threadId: ThreadId):
     ];
     return { meta, holdsThread: true, findings };
   } catch (error) {
-    const problem = `${name}: ${error instanceof Error ? error.message : error}`;
-    return bad('unreadable', problem, 'Check the permissions of the file.');
+    const problem = `${name} cannot be read (${systemErrorCode(error) ?? (error instanceof Error ? error.message : error)})`;
+    return bad('unreadable', problem, UNREADABLE);
   }
 }
 
 function ownerFindings(file: RolloutFile, id: ThreadId, name: string): Finding[] {
   if (id === file.threadId) return [];
-  const remedy = 'Nothing needs to be done: what the file says counts.';
-  return [finding('named after another', id, `${name} holds thread ${id}`, remedy)];
+  return [finding('named after another', id, `${name} holds thread ${id}`, NAMED)];
 }
 
 function copyFindings({ catalog, home }: RolloutLibrary, file: RolloutFile): Finding[] {
-  const copies = catalog.copiesOf(file.rolloutId);
+  const copies = catalog.copiesOf(file.rolloutId).filter(({ isExact }) => isExact);
   if (copies.length < 2) return [];
   const names = copies.map((copy) => path.relative(home.root, copy.path)).join(' and ');
   const remedy =
-    'A start of the threadkeeper server ends a move that was cut short; two different files are for you to sort out.';
+    'A start of the threadkeeper server ends a move that was cut short. Where the files differ, compare them: lists show the first.';
   return [finding('there twice', file.threadId, `its rollout is there twice: ${names}`, remedy)];
 }
 

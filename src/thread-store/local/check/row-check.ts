@@ -11,6 +11,10 @@ import { fileOfRow } from '../thread-resolver.js';
 import { type Finding, finding } from './finding.js';
 
 const REPAIRED = 'threadkeeper repairs it when its server starts, or when it reads the thread.';
+const OUTSIDE =
+  'Two cases. A home that is shared with another system (WSL, a container): nothing needs to be done, the path is right there. A copy of a home: give Codex an empty directory as CODEX_SQLITE_HOME, or copy again without state_*.sqlite*; Codex then makes the rows anew from the files.';
+const WITHOUT_FILE =
+  'Two cases. The file was moved, or is not synced yet: bring it back to that path. The thread was deleted: nothing needs to be done, no list shows it.';
 const REBUILT = 'Codex takes the rollout’s word when it indexes the thread again.';
 
 /** Where a row says that its rollout is, and what it says of it, beside the rollout. */
@@ -19,12 +23,10 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
   const threadId = asThreadId(row.id);
   const found = (kind: string, problem: string, remedy: string) => [finding(kind, row.id, problem, remedy)];
   if (threadId === undefined)
-    return found('row without id', 'its id is no thread id', 'Ask Codex: the row is its own.');
+    return found('row without id', 'its id is no thread id', 'Nothing needs to be done: no list shows it.');
   const local = home.localPath(row.rolloutPath);
   if (local === undefined) {
-    const remedy =
-      'A copied home: delete state_*.sqlite* in the copy, and start Codex, which makes it anew from the files.';
-    return found('row outside', `its row points out of the home: ${row.rolloutPath}`, remedy);
+    return found('row outside', `its row points out of the home: ${row.rolloutPath}`, OUTSIDE);
   }
   const at = fileOfRow(home, row);
   const owner = at && (await ownMeta(at).catch(() => undefined))?.id;
@@ -33,8 +35,7 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
     return found('row of another', `its row points at the rollout of thread ${owner}`, REPAIRED);
   }
   if (!file && !at) {
-    const remedy = 'Delete the thread in Codex, or restore the file.';
-    return found('row without file', `its rollout is gone: ${row.rolloutPath}`, remedy);
+    return found('row without file', `its rollout is not in the home: ${row.rolloutPath}`, WITHOUT_FILE);
   }
   if (file && at?.path !== file.path && !(at && at.rolloutId !== threadId)) {
     const where = path.relative(home.root, file.path);
@@ -81,8 +82,9 @@ function disagreements(row: ThreadRow, metadata: RolloutMetadata): string[] {
     ['source', source.kind, meta.source.kind],
     ['parent', source.spawn?.parentThreadId, meta.source.spawn?.parentThreadId],
     ['history mode', row.historyMode, meta.historyMode],
-    // A fork or a reverted thread builds on another file, which may hold its first message.
-    ...(meta.historyBase ? [] : [firstMessages(row, metadata)]),
+    // A fork or a reverted thread builds on another file, which may hold its first message; to its reviews and guardians
+    // Codex gives texts of its own.
+    ...(meta.historyBase || meta.source.role !== undefined ? [] : [firstMessages(row, metadata)]),
     ['cwd', row.cwd || undefined, metadata.cwd || undefined],
     ...(isLegacy
       ? ([
