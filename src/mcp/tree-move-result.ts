@@ -13,13 +13,17 @@ export const treeMoveOutput = {
   ),
   dryRun: z.boolean(),
   notShown: z.number().optional(),
+  warnings: z.array(z.string()).optional(),
 };
+
+const MOST_WARNINGS = 3;
 
 interface TreeMoveView {
   moved: string[];
   skipped: { threadId: ThreadId; reason: string }[];
   failed: { threadId: ThreadId; error: { code: string; message: string; hint: string } }[];
   notShown: number | undefined;
+  warnings: string[] | undefined;
 }
 
 /** The outcome cut to the size of a result: failures first, then what moved; `notShown` counts the rest. */
@@ -35,5 +39,9 @@ export function treeMoveView(move: TreeMove): TreeMoveView {
   const failed = shown(move.failed.map(({ threadId, error }) => ({ threadId, error: errorBody(error) })));
   const moved = shown(move.moved);
   const skipped = shown(move.skipped);
-  return present({ moved, skipped, failed, notShown: notShown || undefined });
+  const warnings = shown(move.warnings.slice(0, MOST_WARNINGS));
+  if (move.warnings.length > MOST_WARNINGS)
+    warnings.push(`The same goes for ${move.warnings.length - MOST_WARNINGS} more threads.`);
+  const told = warnings.length > 0 ? warnings : undefined;
+  return present({ moved, skipped, failed, notShown: notShown || undefined, warnings: told });
 }

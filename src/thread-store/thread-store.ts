@@ -135,10 +135,14 @@ export interface ForkThreadParams {
   readonly lastTurnId?: string | undefined;
   /** Its history mode is that of the source. */
   readonly thread: Omit<CreateThreadParams, 'historyMode'>;
+  /** Is told where another program will not see all of the fork. */
+  readonly warn?: ((warning: string) => void) | undefined;
 }
 
 export interface MoveOptions {
   readonly dryRun: boolean;
+  /** Is told where another program will not see all of the thread in its new place. */
+  readonly warn?: ((warning: string) => void) | undefined;
 }
 
 export interface StoreCapabilities {

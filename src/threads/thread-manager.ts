@@ -215,9 +215,9 @@ export class ThreadManager {
     const deepestFirst = (await this.#descendants(threadId, options)).reverse();
     const order = [threadId, ...deepestFirst] as const;
     const held = options.dryRun ? new Map<ThreadId, unknown>() : await this.#closeMembers(order);
-    const archive = async (id: ThreadId) => {
+    const archive = async (id: ThreadId, warn: (warning: string) => void) => {
       if (held.has(id)) throw held.get(id);
-      const isMoved = await this.#store.archiveThread(id, { dryRun: options.dryRun });
+      const isMoved = await this.#store.archiveThread(id, { dryRun: options.dryRun, warn });
       if (isMoved && !options.dryRun) this.#events.emit({ type: 'archived', threadId: id });
       return isMoved;
     };

@@ -83,11 +83,16 @@ export class ThreadStarter {
     const git = (source.cwd === undefined ? undefined : await gitInfoOf(source.cwd)) ?? source.git;
     const memoryMode = source.memoryMode === 'disabled' ? 'disabled' : 'enabled';
     const thread = this.#newThread(source.cwd, memoryMode, git, source.modelProvider);
-    const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread });
+    const told: string[] = [];
+    const warn = (warning: string) => told.push(warning);
+    const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread, warn });
     return await live.guard(async () => {
       const fork = await CodexThread.over(live, store, false);
       const { warnings } = await fork.interrupt('The turn was cut off here when this thread was forked.');
-      return { thread: fork, warnings: [...warnings, ...(name === undefined ? [] : await nameOrWarn(fork, name))] };
+      return {
+        thread: fork,
+        warnings: [...told, ...warnings, ...(name === undefined ? [] : await nameOrWarn(fork, name))],
+      };
     });
   }
 

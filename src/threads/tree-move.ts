@@ -12,6 +12,8 @@ export interface TreeMove {
   readonly moved: readonly ThreadId[];
   readonly skipped: readonly { readonly threadId: ThreadId; readonly reason: string }[];
   readonly failed: readonly { readonly threadId: ThreadId; readonly error: ThreadkeeperError }[];
+  /** Where another program will not see all of a thread in its new place. */
+  readonly warnings: readonly string[];
 }
 
 const GONE = 'its thread is no longer there';
@@ -19,14 +21,15 @@ const GONE = 'its thread is no longer there';
 /** Moves the root, then the others one after another. Fails when the root does; the others' failures are told. */
 export async function moveTree(
   [root, ...rest]: readonly [ThreadId, ...ThreadId[]],
-  move: (threadId: ThreadId) => Promise<boolean>,
+  move: (threadId: ThreadId, warn: (warning: string) => void) => Promise<boolean>,
   skipReason: string,
 ): Promise<TreeMove> {
   const moved: ThreadId[] = [];
+  const warnings: string[] = [];
   const skipped: { threadId: ThreadId; reason: string }[] = [];
   const failed: { threadId: ThreadId; error: ThreadkeeperError }[] = [];
   const take = async (threadId: ThreadId) => {
-    if (await move(threadId)) moved.push(threadId);
+    if (await move(threadId, (warning) => warnings.push(warning))) moved.push(threadId);
     else skipped.push({ threadId, reason: skipReason });
   };
   await take(root);
@@ -41,5 +44,5 @@ export async function moveTree(
       else failed.push({ threadId, error: known });
     }
   }
-  return { moved, skipped, failed };
+  return { moved, skipped, failed, warnings };
 }

@@ -10,17 +10,18 @@ import {
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
-import { resolveLineage } from '../../rollout/lineage.js';
+import { type Lineage, type LineageSegment, resolveLineage } from '../../rollout/lineage.js';
 import { newRolloutFile } from '../../rollout/new-rollout.js';
 import { openRollout } from '../../rollout/rollout-bytes.js';
 import { copyRollout } from '../../rollout/rollout-copy.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { type Durability, RolloutRecorder } from '../../rollout/rollout-recorder.js';
 import { sessionMetaItem } from '../../rollout/session-meta-item.js';
+import { copyWhole } from '../../rollout/whole-copy.js';
 import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
 import { newThread } from '../new-thread.js';
 import type { CreateThreadParams, ForkThreadParams, StoredThread, ThreadOwnMetadata } from '../thread-store.js';
-import { forkPoint } from './fork-point.js';
+import { type ForkPoint, forkPoint } from './fork-point.js';
 import type { LocalHome } from './local-home.js';
 import { historyModeOf, type ThreadResolver } from './thread-resolver.js';
 
@@ -94,7 +95,7 @@ export class LiveThreads {
     );
   }
 
-  async fork({ sourceThreadId, lastTurnId, thread }: ForkThreadParams): Promise<void> {
+  async fork({ sourceThreadId, lastTurnId, thread, warn = () => {} }: ForkThreadParams): Promise<void> {
     if (this.unwritten(sourceThreadId)) {
       throw conflict(`thread ${sourceThreadId} has no history yet`, 'Append to it first; there is nothing to fork.');
     }
@@ -116,14 +117,23 @@ export class LiveThreads {
         home.assertInside(file.path);
         const { endOrdinalExclusive, endByteOffset } = point;
         const base = { rolloutId: point.file.rolloutId, endOrdinalExclusive: endOrdinalExclusive ?? 0, endByteOffset };
+        const inherited = inheritedSegments(lineage, point);
+        const isShown = inherited.every(
+          (segment) => this.#local.bytesShownByCodex(segment.file.rolloutId) >= segment.endByteOffset,
+        );
+        const isSmall = inherited.reduce((sum, segment) => sum + segment.endByteOffset, 0) <= LARGEST_COPY;
+        // Codex shows the turns of a base as far as it has read it, which only a resume there goes on with.
+        const isBased = mode === 'paginated' && (isShown || !isSmall);
+        if (isBased && !isShown) warn(baseNotShown(sourceThreadId));
         const meta: SessionMeta = {
           ...metaOf({ ...thread, historyMode: mode }),
           forkedFromId: sourceThreadId,
-          historyBase: mode === 'paginated' ? base : undefined,
+          historyBase: isBased ? base : undefined,
         };
-        const recorder =
-          mode === 'paginated'
-            ? this.#basedOn(file, meta, base.endOrdinalExclusive)
+        const recorder = isBased
+          ? this.#basedOn(file, meta, base.endOrdinalExclusive)
+          : mode === 'paginated'
+            ? await this.#copiedWhole(inherited, file, meta)
             : await this.#copiedFrom(point.file, endByteOffset, file, meta);
         catalog.made(file);
         return { meta, file, recorder, made: undefined };
@@ -225,6 +235,11 @@ export class LiveThreads {
     return RolloutRecorder.open(this.#recorderOptions(file, meta));
   }
 
+  async #copiedWhole(inherited: readonly Inherited[], file: RolloutFile, meta: SessionMeta): Promise<RolloutRecorder> {
+    await copyWhole(inherited, sessionMetaItem(meta), meta.id, file.path);
+    return RolloutRecorder.open(this.#recorderOptions(file, meta));
+  }
+
   #recorderOptions({ path: file }: RolloutFile, { historyMode: mode }: SessionMeta) {
     return { file, mode, durability: this.#durability, mayCreate: () => this.#assertMakeable(file) };
   }
@@ -239,6 +254,26 @@ export class LiveThreads {
   #notLive(threadId: ThreadId): never {
     throw threadNotFound(threadId, 'It is not loaded for writing here: resume it first.');
   }
+}
+
+/** A history that is longer is not copied into a fork, bytes. */
+const LARGEST_COPY = 64 * 1024 * 1024;
+
+const baseNotShown = (threadId: ThreadId) =>
+  `Codex shows the turns that the fork inherits as far as it has read thread ${threadId}. To let it read the rest, resume that thread in Codex once (unarchive it first if it is archived).`;
+
+type Inherited = LineageSegment & { readonly endByteOffset: number };
+
+/** What a fork inherits, oldest first. */
+function inheritedSegments({ segments }: Lineage, point: ForkPoint): Inherited[] {
+  const from = segments.findIndex(({ file }) => file.rolloutId === point.file.rolloutId);
+  return segments
+    .slice(from)
+    .map(({ file, endByteOffset }, index) => ({
+      file,
+      endByteOffset: index === 0 ? point.endByteOffset : (endByteOffset ?? 0),
+    }))
+    .reverse();
 }
 
 function metaOf(params: CreateThreadParams): SessionMeta {

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { conflict, ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { NameIndex } from '../../rollout/name-index.js';
@@ -5,6 +6,7 @@ import type { RolloutCatalog } from '../../rollout/rollout-catalog.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import type { RolloutLibrary } from '../../rollout/rollout-library.js';
 import type { SummaryCache } from '../../rollout/summary-cache.js';
+import { ProjectionDb } from '../../state/projection-db.js';
 import type { StateDb } from '../../state/state-db.js';
 import { StateDbLost } from '../../state/state-db.js';
 import type { StateDbHandle } from '../../state/state-db-handle.js';
@@ -30,6 +32,7 @@ export class LocalHome {
   readonly names: NameIndex;
   readonly summaries: SummaryCache;
   #rows: Rows | undefined;
+  #projection: { readonly of: StateDb; readonly db: ProjectionDb } | undefined;
   #heldUntil = 0;
 
   constructor(
@@ -53,6 +56,22 @@ export class LocalHome {
   /** Which state DB serves now, and why. */
   get status(): StateDbStatus {
     return this.stateDb.status;
+  }
+
+  /** How many bytes of a paginated rollout Codex shows as turns; 0 where it has not read the rollout, or has no DB. */
+  bytesShownByCodex(rolloutId: string): number {
+    const { status } = this;
+    if (status.kind !== 'codex') return 0;
+    if (this.#projection?.of !== status.db) {
+      this.#projection?.db.close();
+      this.#projection = { of: status.db, db: new ProjectionDb(path.dirname(status.db.file)) };
+    }
+    return this.#projection.db.bytesShown(rolloutId) ?? 0;
+  }
+
+  close(): void {
+    this.#projection?.db.close();
+    this.#projection = undefined;
   }
 
   /**

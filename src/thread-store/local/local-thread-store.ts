@@ -216,6 +216,8 @@ export class LocalThreadStore implements ThreadStore {
     }
     this.#assertWritable();
     await this.#local.readyToWrite();
+    const hidden = isArchived && options?.warn ? this.#mover.hiddenWhenArchived(thread) : undefined;
+    if (hidden !== undefined) options?.warn?.(hidden);
     if (!options?.dryRun) return isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread);
     await this.#mover.assertMovable(thread);
     return true;
@@ -231,6 +233,7 @@ export class LocalThreadStore implements ThreadStore {
   async close(): Promise<void> {
     // The state DB belongs to whoever opened it.
     await this.#live.closeAll();
+    this.#local.close();
     this.#ownIndex.close();
   }
 

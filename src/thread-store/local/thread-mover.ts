@@ -34,6 +34,17 @@ export class ThreadMover {
     this.#live = live;
   }
 
+  /**
+   * Why Codex will not show all turns of an archived thread; undefined where it does. It shows those of a paginated one as
+   * far as it has read the rollout, and reads on only when it resumes the thread.
+   */
+  hiddenWhenArchived({ threadId, file, meta }: ResolvedThread): string | undefined {
+    if (this.#local.status.kind !== 'codex' || meta?.historyMode !== 'paginated' || file.isCompressed) return undefined;
+    const { size } = statSync(file.path);
+    if (this.#local.bytesShownByCodex(file.rolloutId) >= size) return undefined;
+    return `Codex does not show the newest turns of thread ${threadId} until it has resumed it, which it cannot while the thread is archived. To let it read them, unarchive the thread and resume it in Codex once.`;
+  }
+
   /** Archives: the bytes, the times and the recency stay as they are. False when another process has done it already. */
   async archive(found: ResolvedThread): Promise<boolean> {
     return await this.#move(found, true, archivedPath, () => ({
