@@ -204,7 +204,7 @@ describe('the settings of a store', () => {
       [['--schema', 'x'], /--schema is of a database/],
       [['import', '--from', PROJECT], /--store <url> is needed/],
       [['export', '--store', url], /export needs --to/],
-      [['doctor', '--store', url], /Unknown option '--store'/],
+      [['doctor', '--store', url], /doctor is for a Codex home: --store does not go with it/],
     ];
     for (const [args, message] of wrong) {
       const { code, stderr } = await runProgram(args, { THREADKEEPER_STORE: '' });

@@ -1,5 +1,6 @@
 import { unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
+import { TimeSlice } from '../protocol/time-slice.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from './agent-graph-store.js';
 import { childrenOf, descendantsOf, edgesByParent } from './spawn-tree.js';
@@ -38,19 +39,21 @@ export class RolloutAgentGraph implements AgentGraphStore {
   }
 
   /** Changes when a thread's rollout comes or goes; a look at the files younger than `maxAgeMs` is good enough. */
-  population(maxAgeMs: number): number {
-    this.#library.catalog.refresh(maxAgeMs);
+  async population(maxAgeMs: number): Promise<number> {
+    await this.#library.catalog.refreshInSlices(maxAgeMs);
     return this.#library.catalog.population;
   }
 
   /** The edges of all rollouts, or of those whose thread is not in `without`. */
   async edges(without?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
     const { catalog } = this.#library;
-    if (!without) catalog.refresh();
+    if (!without) await catalog.refreshInSlices(0);
     if (!without && this.#known?.population === catalog.population) return this.#known.edges;
     const edges: SpawnEdge[] = [];
     let isComplete = true;
+    const slice = new TimeSlice();
     for (const threadId of [...catalog.threadIds()]) {
+      await slice.yield();
       if (without?.has(threadId)) continue;
       const edge = await this.#edgeTo(threadId);
       if (edge === 'unknown yet') isComplete = false;

@@ -52,23 +52,24 @@ export class SqliteAgentGraph implements AgentGraphStore {
     return this.#rows;
   }
 
-  async #walk<T>(walk: (below: EdgesBelow) => T): Promise<T> {
+  async #walk<T>(walk: (below: EdgesBelow) => Promise<T>): Promise<T> {
     const rows = this.#opened();
     try {
       if (rows) {
         const { db, edges } = rows;
         const lacking = await this.#edgesThatTheTableLacks(db, edges);
-        return await db.read(() => walk((parent) => [...edges.below(parent).flatMap(edgeOfRow), ...lacking(parent)]));
+        const ofRows = (parents: readonly ThreadId[]) => db.read(() => edges.below(parents).flatMap(edgeOfRow));
+        return await walk(async (parents) => [...(await ofRows(parents)), ...(await lacking(parents))]);
       }
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
       if (rows) this.#stateDb.lose(rows.db, error.message);
     }
-    return walk(edgesByParent(await this.#rollouts.edges()));
+    return await walk(edgesByParent(await this.#rollouts.edges()));
   }
 
   async #edgesThatTheTableLacks(db: StateDb, edges: SpawnEdgeRows): Promise<EdgesBelow> {
-    const key = `${await db.read(() => edges.population())} ${this.#rollouts.population(LOOK_MS)}`;
+    const key = `${await db.read(() => edges.population())} ${await this.#rollouts.population(LOOK_MS)}`;
     const known = this.#lacking;
     if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
     const { spawned, indexed } = await db.read(() => ({

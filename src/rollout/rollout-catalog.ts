@@ -1,7 +1,10 @@
 import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
+import { TimeSlice } from '../protocol/time-slice.js';
 import { firstMetaNow } from './owner-meta.js';
 import { statOf } from './regular-file.js';
 import type { RolloutFile } from './rollout-file.js';
@@ -30,6 +33,8 @@ interface Folder {
 
 /** A folder's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
 const SETTLED_MS = 50;
+/** The clock of a file system ticks at least this often: what was listed later than that has all changes before. */
+const TICK_MS = 20;
 const MAX_DEPTH = 8;
 
 /**
@@ -44,12 +49,16 @@ export class RolloutCatalog {
   /** Rollouts that are there more than once. */
   readonly #doubled = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
+  /** Folders that were listed in slices since the last look. */
+  readonly #listed = new Map<string, Folder>();
   /** Files that were made here since the last look. */
   #made: RolloutFile[] = [];
   #refreshedAt = 0;
   #unreadable: LeftOut[] = [];
   /** Which rollout each file of a thread with several files builds on; a first line never changes. */
   readonly #bases = new Map<string, string | undefined>();
+  /** What the last look cost, milliseconds. */
+  lookMs = 0;
   /** Changes whenever a file comes, goes or moves. */
   generation = 0;
   /** Changes whenever a thread comes or goes. */
@@ -75,6 +84,44 @@ export class RolloutCatalog {
     this.#take(folders);
     // One that is not there may come at any moment.
     this.#refreshedAt = folders.size > 0 ? now : 0;
+    this.lookMs = Date.now() - now;
+  }
+
+  /** The same for a home of any size: other calls are answered while folders with thousands of new files are listed. */
+  async refreshInSlices(maxAgeMs: number): Promise<void> {
+    if (Date.now() - this.#refreshedAt < maxAgeMs) return;
+    const slice = new TimeSlice();
+    const pending = [this.#home.sessions, this.#home.archived];
+    for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+      const listing = await this.#listInSlices(folder, slice);
+      pending.push(...(listing?.folders ?? []));
+    }
+    this.refresh(maxAgeMs);
+    this.#listed.clear();
+  }
+
+  /** What was listed here and is still so need not be looked at again by the refresh that follows. */
+  async #listInSlices(folder: string, slice: TimeSlice): Promise<Folder | undefined> {
+    const stat = statOf(folder);
+    if (!stat) return undefined;
+    const known = this.#settled(folder, stat);
+    if (known) return known;
+    if (Date.now() - stat.mtimeMs <= TICK_MS) await setTimeout(TICK_MS);
+    const scannedAt = Date.now();
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+    if (!entries) return undefined;
+    const sort = this.#sorting(folder);
+    for (const entry of entries) {
+      await slice.yield();
+      sort.add(entry);
+    }
+    for (const file of sort.listing.files) {
+      await slice.yield();
+      this.made(file);
+    }
+    const listing = { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
+    this.#listed.set(folder, listing);
+    return listing;
   }
 
   /** A file was made by this process: known at once, without a look at the folders. */
@@ -174,15 +221,13 @@ export class RolloutCatalog {
 
   #list(folder: string): Folder | undefined {
     try {
-      const { ino, mtimeMs } = statSync(folder);
-      const known = this.#folders.get(folder);
-      const isSame = known?.ino === ino && known.mtimeMs === mtimeMs;
-      if (isSame && known.scannedAt - mtimeMs > SETTLED_MS) return known;
+      const stat = statSync(folder);
+      const known = this.#settled(folder, stat);
+      if (known) return known;
       const scannedAt = Date.now();
-      const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
-      const listing: Sorted = { files: [], folders: [], passedOver: [], emptyCopies: [], otherNames: [] };
-      for (const entry of readdirSync(folder, { withFileTypes: true })) this.#sort(entry, folder, isArchived, listing);
-      return { ino, mtimeMs, scannedAt, ...listing };
+      const sort = this.#sorting(folder);
+      for (const entry of readdirSync(folder, { withFileTypes: true })) sort.add(entry);
+      return { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
     } catch (error) {
       const code = systemErrorCode(error) ?? 'unknown error';
       const isDangling = code === 'ENOENT' && lstatSync(folder, { throwIfNoEntry: false }) !== undefined;
@@ -190,6 +235,29 @@ export class RolloutCatalog {
       if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(folder), why });
       return undefined;
     }
+  }
+
+  /** A listing that still holds. */
+  #settled(folder: string, { ino, mtimeMs }: { ino: number; mtimeMs: number }): Folder | undefined {
+    const holds = (known: Folder | undefined, ms: number) =>
+      known?.ino === ino && known.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > ms ? known : undefined;
+    return holds(this.#folders.get(folder), SETTLED_MS) ?? holds(this.#listed.get(folder), TICK_MS);
+  }
+
+  /** What was there before need not be looked at again: a folder of thousands changes file by file. */
+  #sorting(folder: string): { readonly listing: Sorted; add(entry: Dirent): void } {
+    const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
+    const listing: Sorted = { files: [], folders: [], passedOver: [], emptyCopies: [], otherNames: [] };
+    const before = new Map<string, RolloutFile>();
+    for (const known of [this.#folders.get(folder), this.#listed.get(folder)]) {
+      for (const file of known?.files ?? []) before.set(file.path, file);
+    }
+    const add = (entry: Dirent) => {
+      const same = entry.isFile() ? before.get(path.join(folder, entry.name)) : undefined;
+      if (same?.isExact) listing.files.push(same);
+      else this.#sort(entry, folder, isArchived, listing);
+    };
+    return { listing, add };
   }
 
   #sort(entry: Dirent, folder: string, isArchived: boolean, into: Sorted): void {
@@ -245,15 +313,20 @@ export class RolloutCatalog {
     const before = this.#folders;
     const changed = [...folders].filter(([folder, listing]) => before.get(folder) !== listing);
     const gone = [...before].filter(([folder]) => !folders.has(folder));
-    for (const [, { files }] of changed) for (const file of files) this.#add(file);
-    for (const [folder] of changed) {
-      const kept = new Set(folders.get(folder)?.files.map((file) => file.path));
-      for (const file of before.get(folder)?.files ?? []) if (!kept.has(file.path)) this.#remove(file);
+    const listed = new Set(changed.flatMap(([, { files }]) => files));
+    for (const [folder, { files }] of changed) {
+      const was = new Set(before.get(folder)?.files);
+      for (const file of files) if (!was.has(file)) this.#add(file);
+    }
+    for (const [folder, { files }] of changed) {
+      const left = (before.get(folder)?.files ?? []).filter((file) => !listed.has(file));
+      const kept = left.length > 0 ? new Set(files.map((file) => file.path)) : undefined;
+      for (const file of left) if (!kept?.has(file.path)) this.#remove(file);
     }
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
     this.#folders = folders;
     // One that was made here and is gone again was never seen in a folder.
-    for (const file of this.#made.splice(0)) if (!existsSync(file.path)) this.#remove(file);
+    for (const file of this.#made.splice(0)) if (!listed.has(file) && !existsSync(file.path)) this.#remove(file);
   }
 
   #add(file: RolloutFile): void {

@@ -15,10 +15,11 @@ export class SpawnEdgeRows {
     this.#db = db;
   }
 
-  /** The edges to the children of a thread. */
-  below(parentThreadId: string): SpawnEdgeRow[] {
-    const sql = 'SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges WHERE parent_thread_id = ?';
-    return this.#db.all(sql, parentThreadId).map(toEdge);
+  /** The edges to the children of some threads. */
+  below(parentThreadIds: readonly string[]): SpawnEdgeRow[] {
+    const sql = `SELECT parent_thread_id, child_thread_id, status FROM thread_spawn_edges
+      WHERE parent_thread_id IN (SELECT value FROM json_each(?))`;
+    return this.#db.all(sql, JSON.stringify(parentThreadIds)).map(toEdge);
   }
 
   all(): SpawnEdgeRow[] {

@@ -2,6 +2,7 @@ import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
 import { unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import { TimeSlice } from '../protocol/time-slice.js';
 import { KeyedQueue } from '../thread-store/keyed-queue.js';
 import type {
   ListThreadsParams,
@@ -265,7 +266,11 @@ export class ThreadManager {
     // A root that cannot be moved is no reason to close the others.
     await this.#store.archiveThread(root, { dryRun: true });
     const held = new Map<ThreadId, unknown>();
-    for (const id of rest) await this.#loaded.close(id, 'archive').catch((error: unknown) => held.set(id, error));
+    const slice = new TimeSlice();
+    for (const id of rest) {
+      await slice.yield();
+      await this.#loaded.close(id, 'archive').catch((error: unknown) => held.set(id, error));
+    }
     return held;
   }
 

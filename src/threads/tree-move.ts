@@ -1,5 +1,6 @@
 import { internalError, ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
+import { TimeSlice } from '../protocol/time-slice.js';
 
 export interface TreeMoveOptions {
   readonly includeDescendants: boolean;
@@ -33,7 +34,9 @@ export async function moveTree(
     else skipped.push({ threadId, reason: skipReason });
   };
   await take(root);
+  const slice = new TimeSlice();
   for (const threadId of rest) {
+    await slice.yield();
     try {
       await take(threadId);
     } catch (error) {

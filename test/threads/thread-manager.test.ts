@@ -41,8 +41,18 @@ const whole = { includeDescendants: true, dryRun: false };
 describe('archiveThread', () => {
   it('takes the root first, then the deepest, and brings them back parents first', async () => {
     const { manager, root, a, b, c } = await tree();
-    expect(await manager.archiveThread(root, whole)).toEqual({ moved: [root, c, b, a], skipped: [], failed: [] });
-    expect(await manager.unarchiveThread(root, whole)).toEqual({ moved: [root, a, b, c], skipped: [], failed: [] });
+    expect(await manager.archiveThread(root, whole)).toEqual({
+      moved: [root, c, b, a],
+      skipped: [],
+      failed: [],
+      warnings: [],
+    });
+    expect(await manager.unarchiveThread(root, whole)).toEqual({
+      moved: [root, a, b, c],
+      skipped: [],
+      failed: [],
+      warnings: [],
+    });
   });
 
   it('takes the root alone when asked to', async () => {
@@ -65,6 +75,7 @@ describe('archiveThread', () => {
       moved: [root, b],
       skipped: [c, a].map((threadId) => ({ threadId, reason: 'already archived' })),
       failed: [],
+      warnings: [],
     });
     expect((await manager.archiveThread(root, whole)).skipped).toHaveLength(4);
   });

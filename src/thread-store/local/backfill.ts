@@ -83,7 +83,7 @@ export class Backfill {
     renewal.unref();
     try {
       const { watermark } = await this.#db.read(() => backfillProgress(this.#db));
-      this.#library.catalog.refresh();
+      await this.#library.catalog.refreshInSlices(0);
       const ids = [...this.#library.catalog.threadIds()].sort();
       const first = ids.findIndex((id) => id > watermark);
       for (let start = first === -1 ? ids.length : first; start < ids.length && !this.#isStopped; start += BATCH) {

@@ -200,7 +200,7 @@ export class LocalListing {
 
   async #reconcile(): Promise<Reconciliation> {
     const { catalog } = this.#local;
-    catalog.refresh(LOOK_MS);
+    await catalog.refreshInSlices(LOOK_MS);
     await this.#ownIndex.sync();
     const known = this.#reconciled;
     const now = Date.now();

@@ -54,7 +54,7 @@ export class OwnIndex {
       this.#watcher.close();
       return;
     }
-    catalog.refresh(LOOK_MS);
+    await catalog.refreshInSlices(LOOK_MS);
     this.#watcher.follow(catalog.folders());
     // The OS drops events when too many come at once, and does not say so here.
     const isWholeLook = Date.now() - this.#wholeLookAt > WHOLE_LOOK_MS;

@@ -34,6 +34,10 @@ export interface ResolvedThread {
 
 /** A look at the files younger than this is good enough for what a list shows. */
 const LOOK_MS = 500;
+/** Of threads that move one after another not each needs a look of its own. */
+const RECENT_MS = 100;
+/** In a home where a look is long, one of so many milliseconds is spent on looks. */
+const LOOK_SHARE = 10;
 /** Threads that other programs move all the time are looked for again for this long. */
 const MOVES_MS = 1000;
 
@@ -150,7 +154,9 @@ export class ThreadResolver {
     failedBefore?: Unreadable,
   ): Promise<ResolvedThread | undefined> {
     const { catalog } = this.#local;
-    catalog.refresh();
+    // What this process moves the catalog knows at once; a thread that is not where it was is looked for anew.
+    await catalog.refreshInSlices(Math.max(RECENT_MS, LOOK_SHARE * catalog.lookMs));
+    if (!catalog.filesOf(threadId).some((file) => existsSync(file.path))) catalog.refresh();
     // A file that moved from a folder not listed yet to one that was would be in neither.
     if (catalog.filesOf(threadId).length === 0) catalog.refresh();
     let failed = failedBefore;

@@ -190,13 +190,13 @@ describe('a damaged rollout', () => {
     expect(page.warnings.join()).toContain('1 rollout file without content');
     const options = { includeDescendants: true, dryRun: false };
     for (const call of [
-      manager.readThread(id),
-      manager.listTurns(pageOf(id)),
-      manager.updateThreadMetadata(id, { name: 'n' }),
-      manager.archiveThread(id, options),
-      manager.forkThread(id),
+      () => manager.readThread(id),
+      () => manager.listTurns(pageOf(id)),
+      () => manager.updateThreadMetadata(id, { name: 'n' }),
+      () => manager.archiveThread(id, options),
+      () => manager.forkThread(id),
     ]) {
-      expect(await errorOf(call)).toMatchObject({
+      expect(await errorOf(call())).toMatchObject({
         code: 'thread_not_found',
         message: expect.stringContaining(path.relative(home.root, file)),
         hint: expect.stringContaining('call again shortly'),
