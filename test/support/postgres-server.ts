@@ -38,7 +38,7 @@ export async function startPostgres(flags: readonly string[] = []): Promise<{
   const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-postgres-'));
   const isRoot = os.userInfo().uid === 0;
   if (isRoot) chmodSync(folder, 0o755);
-  const Postgres = await reachablePostgres(folder);
+  const Postgres = await withoutExitHook(() => reachablePostgres(folder));
   const port = await freePort();
   const log: string[] = [];
   const server = new Postgres({
@@ -77,6 +77,18 @@ export async function startPostgres(flags: readonly string[] = []): Promise<{
     pause: () => server.stop(),
     resume: () => server.start(),
   };
+}
+
+/** The package ends the process with code 0 when its work is done, whatever code failed tests have set. */
+async function withoutExitHook<T>(load: () => Promise<T>): Promise<T> {
+  const events = ['beforeExit', 'exit'];
+  const before = events.map((event) => process.rawListeners(event));
+  const loaded = await load();
+  for (const [index, event] of events.entries()) {
+    const added = process.rawListeners(event).filter((listener) => !before[index]?.includes(listener));
+    for (const listener of added) process.off(event, listener as () => void);
+  }
+  return loaded;
 }
 
 /** As root it runs as another user, who may not be able to enter the checkout: then from a copy. */
