@@ -120,7 +120,4 @@ function outline({ properties }: JsonSchema): JsonSchema {
   return { type: 'object', properties: { ...Object.fromEntries(entries), error: { type: 'object' } } };
 }
 
-function shallow(schema: { type?: unknown; items?: { type?: unknown } }): object {
-  if (schema.type !== 'array') return { type: schema.type };
-  return { type: 'array', items: { type: schema.items?.type } };
-}
+const shallow = (schema: { type?: unknown }): object => ({ type: schema.type });

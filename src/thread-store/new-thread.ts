@@ -14,7 +14,7 @@ export function newThread(params: CreateThreadParams): StoredThread {
     source,
     threadSource: params.threadSource,
     modelProvider: metadata.modelProvider,
-    model: undefined,
+    model: metadata.model,
     reasoningEffort: undefined,
     git: params.git ?? {},
     createdAt,

@@ -73,7 +73,7 @@ export interface LiveThreadStore {
    * Opens a thread that is there for writing. Throws `thread_not_found`, `conflict` when it is live, here or elsewhere,
    * or archived, and `unsupported` when it cannot be appended to.
    */
-  resumeThread(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void>;
+  resumeThread(threadId: ThreadId): Promise<void>;
 
   /**
    * Makes a thread that goes on from another, whole or up to and with one of its turns, and opens it for writing. Its
@@ -100,11 +100,13 @@ export interface LiveThreadStore {
   discardThread(threadId: ThreadId): Promise<void>;
 }
 
-/** What a thread's own settings say, as its caller knows them. */
-export interface ThreadOwnMetadata {
+/** A new thread's own settings. */
+export interface NewThreadSettings {
   /** Absent: a thread without a file system. */
   readonly cwd: string | undefined;
   readonly modelProvider: string | undefined;
+  /** Absent: not known. */
+  readonly model?: string | undefined;
   readonly memoryMode: 'enabled' | 'disabled';
 }
 
@@ -126,7 +128,7 @@ export interface CreateThreadParams {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly git: GitInfo | undefined;
-  readonly metadata: ThreadOwnMetadata;
+  readonly metadata: NewThreadSettings;
 }
 
 export interface ForkThreadParams {

@@ -1,5 +1,6 @@
 import { conflict, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
+import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { KeyedQueue } from '../thread-store/keyed-queue.js';
 import type {
@@ -12,6 +13,15 @@ import type {
 import { type ConversationItem, type OpenTurn, TurnWriter } from '../transcript/turn-writer.js';
 import type { LiveThread, Warned } from './live-thread.js';
 import { newId } from './new-id.js';
+
+export interface CodexThreadOptions {
+  /** Kept in memory alone, and gone when it is closed. */
+  readonly isEphemeral: boolean;
+  /** Items that go before the first turn of a new thread. */
+  readonly opening?: readonly RolloutItem[] | undefined;
+  /** Is told of each new name; undefined: the name was cleared. */
+  readonly onNamed: (name: string | undefined) => void;
+}
 
 export interface SubmitOptions {
   /** Ends the turn after the items. */
@@ -32,8 +42,10 @@ export interface Submission extends Warned {
 export class CodexThread {
   readonly #live: LiveThread;
   readonly #store: ThreadStore;
+  readonly #options: CodexThreadOptions;
   readonly #writer: TurnWriter;
   readonly #queue = new KeyedQueue<ThreadId>();
+  #opening: readonly RolloutItem[];
   #running = 0;
   #lastUsedAt = Date.now();
   #isClosed = false;
@@ -42,22 +54,28 @@ export class CodexThread {
     live: LiveThread,
     store: ThreadStore,
     openTurn: OpenTurn | undefined,
-    /** Kept in memory alone, and gone when it is closed. */
-    readonly isEphemeral: boolean,
+    options: CodexThreadOptions,
   ) {
     this.#live = live;
     this.#store = store;
+    this.#options = options;
+    this.#opening = options.opening ?? [];
     const { threadId, historyMode: mode } = live;
     this.#writer = new TurnWriter({ threadId, mode, newId, openTurn });
   }
 
   /** Over a live thread; a turn that its history leaves open is gone on with. */
-  static async over(live: LiveThread, store: ThreadStore, isEphemeral: boolean): Promise<CodexThread> {
-    return new CodexThread(live, store, await openTurnOf(live, store), isEphemeral);
+  static async over(live: LiveThread, store: ThreadStore, options: CodexThreadOptions): Promise<CodexThread> {
+    return new CodexThread(live, store, await openTurnOf(live, store), options);
   }
 
   get threadId(): ThreadId {
     return this.#live.threadId;
+  }
+
+  /** Kept in memory alone, and gone when it is closed. */
+  get isEphemeral(): boolean {
+    return this.#options.isEphemeral;
   }
 
   /** False where no list shows it: nothing of it is kept, yet or ever. */
@@ -97,7 +115,7 @@ export class CodexThread {
       if (this.#isClosed) throw conflict(`thread ${this.threadId} was closed meanwhile`, 'Call again.');
       await this.#live.clearBacklog();
       const now = Date.now();
-      const lines = this.#writer.items(items, now);
+      const lines = [...this.#takeOpening(), ...this.#writer.items(items, now)];
       const turnId = this.#writer.openTurn?.turnId;
       if (endTurn) lines.push(...this.#writer.end(now));
       const { warnings } = await this.#live.append(lines);
@@ -118,12 +136,20 @@ export class CodexThread {
   /** Throws `unsupported` for an ephemeral thread. */
   async updateMetadata(patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     if (this.isEphemeral) throw isEphemeral(this.threadId, 'metadata cannot be changed');
-    return await this.#run(async () => await this.#live.updateMetadata(patch));
+    const update = await this.#run(async () => {
+      await this.#open();
+      return await this.#live.updateMetadata(patch);
+    });
+    if (patch.name !== undefined) this.#options.onNamed(update.thread.name);
+    return update;
   }
 
   /** Makes it durable even before the first item. */
   async persist(): Promise<Warned> {
-    return await this.#run(async () => await this.#live.persist());
+    return await this.#run(async () => {
+      await this.#open();
+      return await this.#live.persist();
+    });
   }
 
   async flush(): Promise<Warned> {
@@ -146,6 +172,16 @@ export class CodexThread {
   async discard(): Promise<void> {
     this.#isClosed = true;
     await this.#live.discard();
+  }
+
+  async #open(): Promise<void> {
+    if (this.#opening.length > 0) await this.#live.append(this.#takeOpening());
+  }
+
+  #takeOpening(): readonly RolloutItem[] {
+    const opening = this.#opening;
+    this.#opening = [];
+    return opening;
   }
 
   async #run<T>(action: () => Promise<T>): Promise<T> {

@@ -59,9 +59,7 @@ export class LiveThread {
 
   /** A thread that is there. */
   static async resume(store: ThreadStore, threadId: ThreadId): Promise<LiveThread> {
-    const { cwd, modelProvider, memoryMode } = await store.readThread(threadId);
-    const mode = memoryMode === 'disabled' ? 'disabled' : 'enabled';
-    await store.resumeThread(threadId, { cwd, modelProvider, memoryMode: mode });
+    await store.resumeThread(threadId);
     return await guarded(store, threadId, async () => {
       const thread = await store.readThread(threadId);
       return new LiveThread(store, ThreadMetadataSync.ofStored(thread), threadId, thread.historyMode, true);

@@ -1,5 +1,5 @@
 import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
-import { unsupported } from '../protocol/errors.js';
+import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { TimeSlice } from '../protocol/time-slice.js';
@@ -89,14 +89,15 @@ export class ThreadManager {
   async startThread(params: StartThreadParams): Promise<NewThread> {
     const { parentThreadId } = params;
     const parent = parentThreadId === undefined ? undefined : await this.#parent(parentThreadId);
-    return this.#added(await this.#starter.start(params, parent));
+    return await this.#added(await this.#starter.start(params, parent, (id) => this.#named(id)), params.name);
   }
 
   /** The thread, loaded; the same one for everybody. Throws `thread_not_found`, `conflict`, `unsupported`. */
   async resumeThread(threadId: ThreadId): Promise<CodexThread> {
     return await this.#loaded.getOrLoad(threadId, async () => {
       const live = await LiveThread.resume(this.#store, threadId);
-      return await live.guard(() => CodexThread.over(live, this.#store, false));
+      const options = { isEphemeral: false, onNamed: this.#named(threadId) };
+      return await live.guard(() => CodexThread.over(live, this.#store, options));
     });
   }
 
@@ -105,7 +106,9 @@ export class ThreadManager {
     const loaded = this.#loaded.get(sourceThreadId);
     if (loaded?.isEphemeral) throw isEphemeral(sourceThreadId, 'it cannot be forked');
     await loaded?.flush();
-    return this.#added(await this.#starter.fork(await this.#store.readThread(sourceThreadId), options));
+    const source = await this.#store.readThread(sourceThreadId);
+    const made = await this.#starter.fork(source, options, (id) => this.#named(id));
+    return await this.#added(made, options.name ?? source.name);
   }
 
   /** Appends to a thread, which is loaded first if need be. */
@@ -192,10 +195,9 @@ export class ThreadManager {
   /** All of the patch or nothing, whether the thread is loaded or not; errors as the store's. */
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     const loaded = this.#loaded.get(threadId);
-    const update = loaded
-      ? await loaded.updateMetadata(patch)
-      : await this.#store.updateThreadMetadata(threadId, patch);
-    if (patch.name !== undefined) this.#events.emit({ type: 'nameUpdated', threadId, name: update.thread.name });
+    if (loaded) return await loaded.updateMetadata(patch);
+    const update = await this.#store.updateThreadMetadata(threadId, patch);
+    if (patch.name !== undefined) this.#named(threadId)(update.thread.name);
     return update;
   }
 
@@ -241,10 +243,14 @@ export class ThreadManager {
     await this.#store.close();
   }
 
-  #added(made: NewThread): NewThread {
-    this.#loaded.add(made.thread);
-    this.#events.emit({ type: 'created', threadId: made.thread.threadId });
-    return made;
+  async #added({ thread, warnings }: NewThread, name: string | undefined): Promise<NewThread> {
+    this.#loaded.add(thread);
+    this.#events.emit({ type: 'created', threadId: thread.threadId });
+    return { thread, warnings: [...warnings, ...(name === undefined ? [] : await nameOrWarn(thread, name))] };
+  }
+
+  #named(threadId: ThreadId): (name: string | undefined) => void {
+    return (name) => this.#events.emit({ type: 'nameUpdated', threadId, name });
   }
 
   async #parent(threadId: ThreadId): Promise<StoredThread> {
@@ -292,5 +298,15 @@ export class ThreadManager {
     // No relatives is an answer only for a thread that is there.
     if (members.length === 0) await this.#store.readThread(threadId);
     return { relation, threadId, members };
+  }
+}
+
+/** The thread is there, named or not: a name that cannot be set is no reason to answer that it is not. */
+async function nameOrWarn(thread: CodexThread, name: string): Promise<readonly string[]> {
+  try {
+    return (await thread.rename(name)).warnings;
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    return [`The name could not be set: ${error.message}. Set it with set_thread_name.`];
   }
 }

@@ -49,6 +49,7 @@ export class ThreadMetadataSync {
       { cwd: metadata.cwd },
       {
         modelProvider: metadata.modelProvider,
+        model: metadata.model,
         createdAt,
         updatedAt: createdAt,
         source: params.source.stored,

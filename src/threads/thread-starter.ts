@@ -3,11 +3,12 @@ import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { GitInfo } from '../protocol/session-meta.js';
 import { sessionSource } from '../protocol/session-source.js';
-import type { CreateThreadParams, StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../thread-store/thread-store.js';
 import { CodexThread } from './codex-thread.js';
 import { gitInfoOf } from './git-info.js';
 import { LiveThread, type Warned } from './live-thread.js';
 import { newThreadId } from './new-id.js';
+import { threadSettings } from './thread-settings.js';
 
 /** Which program makes new threads, and what it gives them. */
 export interface ThreadMaker {
@@ -30,6 +31,9 @@ export interface StartThreadParams {
   /** Absolute. */
   readonly cwd: string;
   readonly name?: string | undefined;
+  /** The model that the thread is held with, and who provides it; absent: not known, and the maker's. */
+  readonly model?: string | undefined;
+  readonly modelProvider?: string | undefined;
   /** What the user says first. */
   readonly message?: string | undefined;
   /** The thread that spawns this one. */
@@ -46,6 +50,9 @@ export interface ForkOptions {
   readonly name?: string | undefined;
 }
 
+/** Whom to tell of the names of a thread. */
+type OnNamed = (threadId: ThreadId) => (name: string | undefined) => void;
+
 /** A thread that was started or forked, and what of it could not be done. */
 export interface NewThread extends Warned {
   readonly thread: CodexThread;
@@ -59,51 +66,47 @@ export class ThreadStarter {
     this.#parts = parts;
   }
 
-  async start(params: StartThreadParams, parent: StoredThread | undefined): Promise<NewThread> {
+  /** Names are the caller's: a thread gets its name when it is known that it is there. */
+  async start(params: StartThreadParams, parent: StoredThread | undefined, onNamed: OnNamed): Promise<NewThread> {
     const { isEphemeral = false, name, message } = params;
     if (isEphemeral && (name !== undefined || parent !== undefined)) {
       throw unsupported('an ephemeral thread has neither a name nor a parent', 'Leave those out, or ephemeral.');
     }
     const store = isEphemeral ? this.#parts.ephemeralStore() : this.#parts.store;
     const git = await gitInfoOf(params.cwd);
-    const made = { ...this.#newThread(params.cwd, 'enabled', git), ...(parent ? spawnOf(parent, params) : {}) };
+    const { model, modelProvider } = params;
+    const fresh = this.#newThread({ cwd: params.cwd, memoryMode: 'enabled', modelProvider, model }, git);
+    const made = { ...fresh, ...(parent ? spawnOf(parent, params) : {}) };
     const live = await LiveThread.create(store, { ...made, historyMode: store.capabilities.defaultHistoryMode });
     return await live.guard(async () => {
-      const thread = await CodexThread.over(live, store, isEphemeral);
+      const opening = model === undefined ? [] : [threadSettings(made)];
+      const thread = await CodexThread.over(live, store, { isEphemeral, opening, onNamed: onNamed(made.threadId) });
       const warnings: string[] = [];
       if (parent) warnings.push(...(await this.#spawned(thread, parent.threadId)));
       if (message !== undefined) warnings.push(...(await firstMessage(thread, message)));
-      if (name !== undefined) warnings.push(...(await nameOrWarn(thread, name)));
       return { thread, warnings };
     });
   }
 
-  async fork(source: StoredThread, { lastTurnId, name = source.name }: ForkOptions): Promise<NewThread> {
+  async fork(source: StoredThread, { lastTurnId }: ForkOptions, onNamed: OnNamed): Promise<NewThread> {
     const { store } = this.#parts;
     const git = (source.cwd === undefined ? undefined : await gitInfoOf(source.cwd)) ?? source.git;
     const memoryMode = source.memoryMode === 'disabled' ? 'disabled' : 'enabled';
-    const thread = this.#newThread(source.cwd, memoryMode, git, source.modelProvider);
+    const thread = this.#newThread({ cwd: source.cwd, memoryMode, modelProvider: source.modelProvider }, git);
     const told: string[] = [];
     const warn = (warning: string) => told.push(warning);
     const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread, warn });
     return await live.guard(async () => {
-      const fork = await CodexThread.over(live, store, false);
+      const options = { isEphemeral: false, onNamed: onNamed(thread.threadId) };
+      const fork = await CodexThread.over(live, store, options);
       const { warnings } = await fork.interrupt('The turn was cut off here when this thread was forked.');
-      return {
-        thread: fork,
-        warnings: [...told, ...warnings, ...(name === undefined ? [] : await nameOrWarn(fork, name))],
-      };
+      return { thread: fork, warnings: [...told, ...warnings] };
     });
   }
 
-  #newThread(
-    cwd: string | undefined,
-    memoryMode: 'enabled' | 'disabled',
-    git: GitInfo | undefined,
-    modelProvider = this.#parts.maker.modelProvider,
-  ): Omit<CreateThreadParams, 'historyMode'> {
+  #newThread(settings: NewThreadSettings, git: GitInfo | undefined): Omit<CreateThreadParams, 'historyMode'> {
     const threadId = newThreadId();
-    const { originator, version: cliVersion } = this.#parts.maker;
+    const { originator, version: cliVersion, modelProvider } = this.#parts.maker;
     return {
       threadId,
       sessionId: threadId,
@@ -113,7 +116,7 @@ export class ThreadStarter {
       cliVersion,
       createdAt: Date.now(),
       git,
-      metadata: { cwd, modelProvider, memoryMode },
+      metadata: { ...settings, modelProvider: settings.modelProvider ?? modelProvider },
     };
   }
 
@@ -166,15 +169,5 @@ async function firstMessage(thread: CodexThread, text: string): Promise<readonly
     throw new ThreadkeeperError(error.code, 'the thread could not be started: its message cannot be written', hint, {
       cause: error,
     });
-  }
-}
-
-/** The thread is there, named or not: a name that cannot be set is no reason to answer that it is not. */
-async function nameOrWarn(thread: CodexThread, name: string): Promise<readonly string[]> {
-  try {
-    return (await thread.rename(name)).warnings;
-  } catch (error) {
-    if (!(error instanceof ThreadkeeperError)) throw error;
-    return [`The name could not be set: ${error.message}. Set it with set_thread_name.`];
   }
 }

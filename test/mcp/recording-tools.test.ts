@@ -158,7 +158,7 @@ describe('bad arguments of the tools that record', () => {
     ['start_thread', { cwd: '/w', message: ' \n ' }, 'message must not be blank'],
     ['start_thread', { cwd: '/w', agentRole: 'x' }, 'agentRole'],
     ['start_thread', { cwd: '/w', parentThreadId: 'x' }, 'not a thread id'],
-    ['start_thread', { cwd: '/w', model: 'x' }, 'unknown argument "model"'],
+    ['start_thread', { cwd: '/w', effort: 'x' }, 'unknown argument "effort"'],
     ['append_to_thread', { threadId: newId(), items: [] }, 'nothing to append'],
     ['append_to_thread', { threadId: newId(), items: [{ type: 'userMessage' }] }, 'items.0 lacks'],
     ['append_to_thread', { threadId: newId(), items: [{ type: 'userMessage', text: '' }] }, 'items.0.text'],

@@ -119,6 +119,16 @@ export function liveThreadContract(make: StoreFactory): void {
       expect(await listedIds(store)).toEqual([params.threadId]);
     });
 
+    it('keeps that no memories are to be made', async () => {
+      const store = await make([]);
+      const params = newThreadParams({ metadata: { ...OWN, memoryMode: 'disabled' } });
+      await store.createThread(params);
+      expect(await store.readThread(params.threadId)).toMatchObject({ memoryMode: 'disabled' });
+      await store.persistThread(params.threadId);
+      await store.shutdownThread(params.threadId);
+      expect(await store.readThread(params.threadId)).toMatchObject({ memoryMode: 'disabled' });
+    });
+
     it('refuses an id that is taken, live or cold', async () => {
       const cold = seed();
       const store = await make([cold]);
@@ -211,10 +221,10 @@ export function liveThreadContract(make: StoreFactory): void {
     it.each(['legacy', 'paginated'] as const)('goes on with a %s thread', async (mode) => {
       const thread = seed({ mode, turns: talk });
       const store = await make([thread]);
-      await store.resumeThread(thread.id, OWN);
+      await store.resumeThread(thread.id);
       await store.appendItems(thread.id, turnItems(thread.id, mode, ['question 4', 'answer 4']));
       await store.shutdownThread(thread.id);
-      await store.resumeThread(thread.id, OWN);
+      await store.resumeThread(thread.id);
       await store.appendItems(thread.id, turnItems(thread.id, mode, ['question 5', 'answer 5']));
       expect(await questionsOf(store, thread.id)).toEqual([1, 2, 3, 4, 5].map((n) => `question ${n}`));
     });
@@ -223,12 +233,12 @@ export function liveThreadContract(make: StoreFactory): void {
       const live = seed();
       const archived = seed({ archived: true });
       const store = await make([live, archived]);
-      await store.resumeThread(live.id, OWN);
-      expect(await codeOf(store.resumeThread(live.id, OWN))).toBe('conflict');
-      expect(await codeOf(store.resumeThread(archived.id, OWN))).toBe('conflict');
-      expect(await codeOf(store.resumeThread(newId(), OWN))).toBe('thread_not_found');
+      await store.resumeThread(live.id);
+      expect(await codeOf(store.resumeThread(live.id))).toBe('conflict');
+      expect(await codeOf(store.resumeThread(archived.id))).toBe('conflict');
+      expect(await codeOf(store.resumeThread(newId()))).toBe('thread_not_found');
       await store.shutdownThread(live.id);
-      await store.resumeThread(live.id, OWN);
+      await store.resumeThread(live.id);
     });
   });
 
@@ -246,7 +256,7 @@ export function liveThreadContract(make: StoreFactory): void {
       expect(await codeOf(store.appendItems(threadId, turnItems(threadId, 'legacy', ['x', 'y'])))).toBe(
         'thread_not_found',
       );
-      await store.resumeThread(threadId, OWN);
+      await store.resumeThread(threadId);
     });
   });
 
@@ -320,7 +330,7 @@ export function liveThreadContract(make: StoreFactory): void {
       const live = seed({ turns: talk });
       const archived = seed({ turns: talk, archived: true });
       const store = await make([live, archived]);
-      await store.resumeThread(live.id, OWN);
+      await store.resumeThread(live.id);
       await store.appendItems(live.id, turnItems(live.id, 'legacy', ['question 4', 'x']));
       const [one, other] = [fork(), fork()];
       await store.forkThread({ sourceThreadId: live.id, thread: one });
@@ -353,7 +363,7 @@ export function liveThreadContract(make: StoreFactory): void {
     it('is not archived, but a dry run tells that it would be', async () => {
       const thread = seed();
       const store = await make([thread]);
-      await store.resumeThread(thread.id, OWN);
+      await store.resumeThread(thread.id);
       expect(await codeOf(store.archiveThread(thread.id))).toBe('conflict');
       expect(await store.archiveThread(thread.id, { dryRun: true })).toBe(true);
       await store.shutdownThread(thread.id);
@@ -436,7 +446,7 @@ export function keptMetadataContract(name: string, make: StoreFactory): void {
     it('changes none of it when items are appended', async () => {
       const thread = seed({ turns: [['question', 'answer']] });
       const store = await make([thread]);
-      await store.resumeThread(thread.id, OWN);
+      await store.resumeThread(thread.id);
       const before = await store.readThread(thread.id);
       await store.appendItems(thread.id, [
         eventItem({ type: 'thread_settings_applied', thread_settings: { cwd: '/elsewhere', model: 'new' } }),

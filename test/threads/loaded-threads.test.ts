@@ -425,6 +425,24 @@ describe('an ephemeral thread', () => {
 });
 
 describe('the event stream', () => {
+  it('tells of a name whoever gives it: at a start, at a fork, through the thread itself', async () => {
+    const home = new TestHome();
+    const { manager, events } = await managerOf(home);
+    const { thread } = await manager.startThread({ cwd: home.root, message: 'q', name: 'At the start' });
+    await thread.rename('By the thread');
+    const fork = (await manager.forkThread(thread.threadId)).thread.threadId;
+    const other = (await manager.forkThread(thread.threadId, { name: 'At the fork' })).thread.threadId;
+    expect(events).toEqual([
+      { type: 'created', threadId: thread.threadId },
+      { type: 'nameUpdated', threadId: thread.threadId, name: 'At the start' },
+      { type: 'nameUpdated', threadId: thread.threadId, name: 'By the thread' },
+      { type: 'created', threadId: fork },
+      { type: 'nameUpdated', threadId: fork, name: 'By the thread' },
+      { type: 'created', threadId: other },
+      { type: 'nameUpdated', threadId: other, name: 'At the fork' },
+    ]);
+  });
+
   it('tells what happened to threads, in order, until one stops listening', async () => {
     const home = new TestHome();
     const { manager, events } = await managerOf(home);

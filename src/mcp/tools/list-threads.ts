@@ -26,7 +26,11 @@ const input = z.strictObject({
     .optional()
     .describe('Folder, or several: matches threads in it and below it.'),
   gitBranch: filterText.optional().describe('Exact branch name.'),
-  search: filterText.optional().describe('Case-insensitive part of name, title, preview or first user message.'),
+  search: filterText
+    .optional()
+    .describe(
+      'Case-insensitive part of name, title, preview or first user message; what was said later is not searched.',
+    ),
   parentThreadId: z.string().optional().describe('Direct children of this thread, of any source.'),
   ancestorThreadId: z.string().optional().describe('All descendants of this thread, of any source.'),
 });
@@ -38,8 +42,7 @@ export const listThreads = defineTool({
   title: 'List threads',
   description:
     'Lists coding-agent threads, newest first, in pages. Use this to find a thread id by folder, branch, text or parent. ' +
-    'total counts all matches; hidden, how many more archived threads and sub-agents match. ' +
-    'What was said later in a thread is not searched.',
+    'total counts all matches; hidden, how many more archived threads and sub-agents match.',
   kind: 'read',
   input,
   output: z.object({

@@ -24,6 +24,8 @@ export const startThread = defineTool({
       .refine(isAbsolute, 'must be an absolute path')
       .describe('Absolute folder of the work.'),
     name: nameParameter.unwrap().optional().describe('1–200 characters.'),
+    model: shortText.optional().describe('Model of the work.'),
+    modelProvider: shortText.optional().describe('Codex resumes only providers of its config. Default: its own.'),
     message: messageParameter.optional().describe('First user message; it opens a turn.'),
     parentThreadId: z.string().optional().describe('Thread that spawns this one.'),
     agentRole: shortText.optional().describe('With a parent only.'),

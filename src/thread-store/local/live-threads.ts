@@ -20,7 +20,7 @@ import { sessionMetaItem } from '../../rollout/session-meta-item.js';
 import { copyWhole } from '../../rollout/whole-copy.js';
 import { acquireWriterLock, type WriterLock } from '../../rollout/writer-lock.js';
 import { newThread } from '../new-thread.js';
-import type { CreateThreadParams, ForkThreadParams, StoredThread, ThreadOwnMetadata } from '../thread-store.js';
+import type { CreateThreadParams, ForkThreadParams, StoredThread } from '../thread-store.js';
 import { type ForkPoint, forkPoint } from './fork-point.js';
 import type { LocalHome } from './local-home.js';
 import { historyModeOf, type ThreadResolver } from './thread-resolver.js';
@@ -75,7 +75,7 @@ export class LiveThreads {
     }));
   }
 
-  async resume(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void> {
+  async resume(threadId: ThreadId): Promise<void> {
     await this.#resolver.resolve(threadId);
     await this.#opening(threadId, () =>
       this.#resolver.reading(threadId, async ({ file, meta }) => {
@@ -88,9 +88,8 @@ export class LiveThreads {
             'It can be read, named and archived. Start a new thread to go on from it.',
           );
         }
-        const known = { ...meta, modelProvider: meta.modelProvider ?? metadata.modelProvider };
         const recorder = RolloutRecorder.open(this.#recorderOptions(file, meta));
-        return { meta: known, file, recorder, made: undefined };
+        return { meta, file, recorder, made: undefined };
       }),
     );
   }

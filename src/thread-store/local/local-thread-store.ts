@@ -22,7 +22,6 @@ import type {
   MoveOptions,
   StoreCapabilities,
   StoredThread,
-  ThreadOwnMetadata,
   ThreadPage,
   ThreadStore,
   TurnPage,
@@ -161,8 +160,8 @@ export class LocalThreadStore implements ThreadStore {
     await this.#write(params.threadId, () => this.#live.create(params));
   }
 
-  async resumeThread(threadId: ThreadId, metadata: ThreadOwnMetadata): Promise<void> {
-    await this.#write(threadId, () => this.#live.resume(threadId, metadata));
+  async resumeThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.resume(threadId));
   }
 
   async forkThread(params: ForkThreadParams): Promise<void> {

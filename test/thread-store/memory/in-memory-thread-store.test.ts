@@ -15,6 +15,14 @@ threadStoreContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
 keptMetadataContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
 
 describe('InMemoryThreadStore', () => {
+  it('refuses a path, as its threads are no files', async () => {
+    const thread = seed();
+    const store = storeOf([thread]);
+    const patch = { rolloutPath: '/home/dev/.codex/sessions/x.jsonl', name: 'x' };
+    expect(await errorOf(store.updateThreadMetadata(thread.id, patch))).toMatchObject({ code: 'unsupported' });
+    expect((await store.readThread(thread.id)).name).toBeUndefined();
+  });
+
   it('refuses writes when it is read-only', async () => {
     const thread = seed();
     const store = storeOf([thread], { readOnly: true });
