@@ -1,3 +1,4 @@
+import { unsupported } from '../protocol/errors.js';
 import { storedSessionSource } from '../protocol/session-source.js';
 import type { GitPatch, ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import type { StoredThread } from './thread-store.js';
@@ -27,6 +28,13 @@ export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch)
     recencyAt: Math.max(thread.recencyAt, advanceRecencyAt ?? 0),
   };
 }
+
+/** Of a store whose threads are no files. */
+export const noRolloutPath = () =>
+  unsupported(
+    'threads of this store are no files and have no rollout path',
+    'Nothing was changed. Leave the path out, or serve a Codex home (without --store).',
+  );
 
 function cleanGit(patch: GitPatch | undefined): Record<string, string | undefined> {
   const parts = Object.entries(patch ?? {}).filter(([, value]) => value !== undefined);

@@ -2,12 +2,12 @@ import { conflict, noSuchTurn, readOnly, threadNotFound } from '../../protocol/e
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import type { Turn } from '../../transcript/turn.js';
 import { TurnBuilder } from '../../transcript/turn-builder.js';
 import { decodeListCursor, encodeListCursor } from '../list-cursor.js';
 import { newThread } from '../new-thread.js';
-import { patchedThread } from '../patched-thread.js';
+import { noRolloutPath, patchedThread } from '../patched-thread.js';
 import {
   comparePositions,
   countThreads,
@@ -103,9 +103,10 @@ export class InMemoryThreadStore implements ThreadStore {
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     const entry = this.#entry(threadId);
-    const fields = presentFields(patch);
-    if (Object.keys(fields).length > 0) {
+    const { rolloutPath, ...fields } = presentFields(patch);
+    if (!isEmptyPatch(patch)) {
       this.#assertWritable();
+      if (rolloutPath !== undefined) throw noRolloutPath();
       entry.thread = patchedThread(entry.thread, fields);
       entry.isDurable = true;
     }

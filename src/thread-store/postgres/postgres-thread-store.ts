@@ -1,12 +1,12 @@
 import type { Query } from '../../postgres/postgres-db.js';
 import type { Database } from '../../postgres/ready-db.js';
-import { conflict, readOnly, threadNotFound, unsupported } from '../../protocol/errors.js';
+import { conflict, readOnly, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { KeyedQueue } from '../keyed-queue.js';
-import { patchedThread } from '../patched-thread.js';
+import { noRolloutPath, patchedThread } from '../patched-thread.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -92,12 +92,7 @@ export class PostgresThreadStore implements ThreadStore {
     const { rolloutPath, ...fields } = presentFields(patch);
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     return await this.#write(threadId, async () => {
-      if (rolloutPath !== undefined) {
-        throw unsupported(
-          'threads of this store are no files and have no rollout path',
-          'Nothing was changed. Leave the path out, or serve a Codex home (without --store).',
-        );
-      }
+      if (rolloutPath !== undefined) throw noRolloutPath();
       if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
       const thread = await this.#db.transaction(async (query) => {
         const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
