@@ -191,6 +191,24 @@ describe('a server on a database', () => {
   });
 });
 
+describe('a database of an older version', () => {
+  it('gets its folders in the spelling that is compared now', async () => {
+    const schema = newSchema();
+    const first = await serving(schema);
+    const windows = await started(first, { cwd: 'C:\\Users\\Dev\\App' });
+    const accents = await started(first, { cwd: '/nowhere/cafe\u0301' });
+    await first.stop();
+    await sql(`UPDATE ${schema}.threads SET cwd_key = 'c:/Users/Dev/App' WHERE id = '${windows}'`);
+    await sql(`UPDATE ${schema}.threads SET cwd_key = cwd WHERE id = '${accents}'`);
+    await sql(`DELETE FROM ${schema}.migrations WHERE version = 3`);
+    const next = await serving(schema);
+    const found = async (cwd: string) =>
+      (await next.call<ThreadList>('list_threads', { cwd })).threads.map(({ threadId }) => threadId);
+    expect(await found('c:\\users\\dev')).toEqual([windows]);
+    expect(await found('/nowhere/caf\u00e9')).toEqual([accents]);
+  });
+});
+
 describe('the settings of a store', () => {
   it('are told what is wrong with them, before anything is served', async () => {
     const wrong: [string[], RegExp][] = [

@@ -1,4 +1,5 @@
 import { systemErrorCode, unsupported } from '../protocol/errors.js';
+import { folderKey } from '../protocol/folder-key.js';
 import type { PostgresDb, Query } from './postgres-db.js';
 
 /** One for all schemas of a database: extensions are shared. */
@@ -125,6 +126,30 @@ const MIGRATIONS: readonly Migration[] = [
     await query(`CREATE TRIGGER moved AFTER UPDATE OF is_archived, source_kind ON {threads} FOR EACH ROW
       WHEN ((OLD.is_archived, OLD.source_kind) IS DISTINCT FROM (NEW.is_archived, NEW.source_kind))
       EXECUTE FUNCTION {thread_moved}()`);
+  },
+  // Folders of Windows, and accents, are compared in another spelling than before.
+  async (query) => {
+    for (let after = '00000000-0000-0000-0000-000000000000'; ; ) {
+      const rows = await query(
+        `SELECT id::text AS id, cwd, cwd_key FROM {threads}
+          WHERE id > $1::uuid AND (cwd !~ '^/[ -~]*$' OR starts_with(cwd, '/mnt/')) ORDER BY id LIMIT 1000`,
+        [after],
+      );
+      const last = rows.at(-1);
+      if (!last) return;
+      after = String(last['id']);
+      const keys = rows.map((row) => ({
+        id: String(row['id']),
+        key: folderKey(String(row['cwd'])),
+        was: row['cwd_key'],
+      }));
+      const stale = keys.filter(({ key, was }) => key !== was);
+      await query(
+        `UPDATE {threads} AS thread SET cwd_key = new.key FROM unnest($1::uuid[], $2::text[]) AS new (id, key)
+          WHERE thread.id = new.id`,
+        [stale.map(({ id }) => id), stale.map(({ key }) => key)],
+      );
+    }
   },
 ];
 

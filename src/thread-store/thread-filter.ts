@@ -4,6 +4,7 @@ import path from 'node:path';
 import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest } from '../protocol/errors.js';
 import { containsFolded, foldCase } from '../protocol/fold-case.js';
+import { folderKey } from '../protocol/folder-key.js';
 import type { ListPosition } from './list-cursor.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadSort } from './thread-store.js';
 
@@ -91,15 +92,6 @@ export function folderSpellings(folder: string): string[] {
   if (!path.isAbsolute(home)) return [written];
   const resolved = folderKey(realFolder(path.resolve(home)));
   return resolved === written ? [written] : [written, resolved];
-}
-
-/** One way of writing a folder: trailing slashes, Windows separators and prefixes, the case of drive letters. */
-export function folderKey(folder: string): string {
-  const plain = folder.replace(/^\\\\\?\\(?:UNC\\)?/, '');
-  const isWindows = /^[a-z]:([\\/]|$)/i.test(plain) || folder.startsWith('\\\\');
-  const slashes = isWindows ? plain.replaceAll('\\', '/').replace(/^[a-z]:/i, (drive) => drive.toLowerCase()) : plain;
-  const normal = path.posix.normalize(slashes);
-  return normal.length > 1 ? normal.replace(/\/+$/, '') : normal;
 }
 
 const REAL_FOLDER_TTL_MS = 5000;

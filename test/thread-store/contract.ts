@@ -141,8 +141,33 @@ export function threadStoreContract(name: string, make: StoreFactory): void {
         for (const cwd of ['/nowhere/app', '/nowhere/app/', '/nowhere//app/./', '/nowhere/x/../app']) {
           expect((await idsOf(store, { filter: { cwds: [cwd] } })).sort()).toEqual(both);
         }
-        expect(await idsOf(store, { filter: { cwds: ['c:/Users/dev'] } })).toEqual([windows.id]);
+        expect(await idsOf(store, { filter: { cwds: ['c:/users/DEV'] } })).toEqual([windows.id]);
         expect(await idsOf(store, { filter: { cwds: ['/nowhere/app-two', '/elsewhere'] } })).toEqual([sibling.id]);
+      });
+
+      it('filters by folder without regard to case and to accents where their file systems do', async () => {
+        const folders = [
+          'C:\\Users\\Dev\\App',
+          '\\\\Server\\Share\\App',
+          '\\\\?\\UNC\\Other\\Share\\App',
+          '/mnt/d/Work/App',
+          '/nowhere/caf\u00e9/app',
+          '/nowhere/Case/App',
+        ];
+        const seeds = folders.map((cwd) => seed({ cwd }));
+        const store = await make(seeds);
+        const found = async (cwd: string) => {
+          const ids = await idsOf(store, { filter: { cwds: [cwd] } });
+          return ids.map((id) => seeds.findIndex((thread) => thread.id === id));
+        };
+        expect(await found('\\\\?\\c:\\users\\dev')).toEqual([0]);
+        expect(await found('\\\\server\\SHARE')).toEqual([1]);
+        expect(await found('\\\\?\\UNC\\server\\share\\app')).toEqual([1]);
+        expect(await found('\\\\OTHER\\share')).toEqual([2]);
+        expect(await found('/mnt/D/work')).toEqual([3]);
+        expect(await found('/nowhere/cafe\u0301')).toEqual([4]);
+        expect(await found('/nowhere/case')).toEqual([]);
+        expect(await found('/server/share')).toEqual([]);
       });
 
       it('searches name, preview and first message without regard to case, in any script', async () => {

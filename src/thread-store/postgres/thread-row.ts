@@ -1,9 +1,9 @@
 import { toText } from '../../postgres/jsonb.js';
 import type { SqlRow, SqlValue } from '../../postgres/postgres-db.js';
 import { foldCase } from '../../protocol/fold-case.js';
+import { folderKey } from '../../protocol/folder-key.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { storedSessionSource } from '../../protocol/session-source.js';
-import { folderKey } from '../thread-filter.js';
 import type { StoredThread } from '../thread-store.js';
 
 type PlainField = Exclude<keyof StoredThread, 'source' | 'git'>;
