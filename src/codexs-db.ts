@@ -43,7 +43,10 @@ export class CodexsDb {
     return this.#find().file;
   }
 
-  /** Takes it when it is there, can be used and is not taken yet. Those that come at once wait for the same look. */
+  /**
+   * Takes it when it is there, can be used and is not taken yet. Throws `resource_exhausted` where no more files can be
+   * opened: then what served goes on. Those that come at once wait for the same look.
+   */
   async look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -54,9 +57,9 @@ export class CodexsDb {
   /** Looks now, before each write from here on, and from time to time for those who only read. */
   async start(): Promise<void> {
     this.#handle.look = () => this.look();
-    await this.look();
+    await this.look().catch((error: Error) => this.#handle.wait(error.message));
     if (this.#config.own !== 'create') return;
-    this.#timer = setInterval(() => void this.look(), RETRY_MS);
+    this.#timer = setInterval(() => void this.look().catch(() => undefined), RETRY_MS);
     this.#timer.unref();
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ThreadkeeperError } from '../protocol/errors.js';
 import type { MetadataUpdate, StoredThread } from '../thread-store/thread-store.js';
 import type { ThreadManager } from '../threads/thread-manager.js';
 import type { NewThread } from '../threads/thread-starter.js';
@@ -13,8 +14,16 @@ export function updateResult({ thread, warnings }: MetadataUpdate, manager: Thre
   return threadResult(thread, warnings, manager);
 }
 
-export async function newThreadResult({ thread, warnings }: NewThread, manager: ThreadManager): Promise<ThreadResult> {
-  return threadResult(await thread.read(), warnings, manager);
+/** The thread is there, and must not be made again, even when it cannot be read just now. */
+export async function newThreadResult(made: NewThread, manager: ThreadManager): Promise<ThreadResult> {
+  const { thread, warnings } = made;
+  try {
+    return threadResult(await thread.read(), warnings, manager);
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    const warning = `The thread is made. It cannot be read now (${error.message}): call read_thread later.`;
+    return threadResult(made.made, [...warnings, warning], manager);
+  }
 }
 
 function threadResult(thread: StoredThread, warnings: readonly string[], manager: ThreadManager): ThreadResult {

@@ -72,6 +72,11 @@ export function systemErrorPath(error: unknown): string | undefined {
 const READ_ONLY_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
 const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
+/** True when the process or the system has no room for one more of something: not a fact of the file in hand. */
+export function isWithoutResources(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM'].includes(systemErrorCode(error) ?? '');
+}
+
 /** Turns a file that could not be read into the error a caller can act on: the path and the reason are in it. */
 export function readFailure(file: string, error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;

@@ -2,7 +2,7 @@ import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { systemErrorCode } from '../protocol/errors.js';
+import { isWithoutResources, readFailure, systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { TimeSlice } from '../protocol/time-slice.js';
 import { firstMetaNow } from './owner-meta.js';
@@ -70,7 +70,7 @@ export class RolloutCatalog {
 
   /**
    * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough. A home that is not there has
-   * none.
+   * none. Throws `resource_exhausted` where no more files can be opened, and knows what it knew before.
    */
   refresh(maxAgeMs = 0): void {
     const now = Date.now();
@@ -229,6 +229,7 @@ export class RolloutCatalog {
       for (const entry of readdirSync(folder, { withFileTypes: true })) sort.add(entry);
       return { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
     } catch (error) {
+      if (isWithoutResources(error)) throw readFailure(folder, error);
       const code = systemErrorCode(error) ?? 'unknown error';
       const isDangling = code === 'ENOENT' && lstatSync(folder, { throwIfNoEntry: false }) !== undefined;
       const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;

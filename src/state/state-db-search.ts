@@ -1,7 +1,7 @@
 import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { systemErrorCode } from '../protocol/errors.js';
+import { isWithoutResources, readFailure, systemErrorCode } from '../protocol/errors.js';
 
 /** Where Codex may keep the state DB of a home. */
 export interface SqliteHomes {
@@ -59,6 +59,7 @@ export class StateDbFinder {
     this.#homes = homes;
   }
 
+  /** Throws `resource_exhausted` where no more files can be opened. */
   find(): StateDbSearch {
     const { main, isConfigured } = this.#homes;
     const others: PassedOver[] = [];
@@ -163,6 +164,7 @@ function namesIn(folder: string): { names: readonly string[]; problem?: string }
   try {
     return { names: readdirSync(folder).filter((name) => NAME.test(name)) };
   } catch (error) {
+    if (isWithoutResources(error)) throw readFailure(folder, error);
     return { names: [], problem: systemErrorCode(error) ?? 'unknown error' };
   }
 }

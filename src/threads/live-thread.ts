@@ -70,16 +70,19 @@ export class LiveThread {
   static async fork(store: ThreadStore, params: ForkThreadParams): Promise<LiveThread> {
     const { threadId } = params.thread;
     await store.forkThread(params);
-    return await guarded(store, threadId, async () => {
-      const thread = await store.readThread(threadId);
-      const made: CreateThreadParams = { ...params.thread, historyMode: thread.historyMode };
-      const sync = ThreadMetadataSync.ofFork(made, thread);
-      sync.release();
-      const live = new LiveThread(store, sync, threadId, thread.historyMode, true);
-      // The fork is there; metadata that cannot be kept now follow with the next call.
-      await live.#tryToSend('barrier');
-      return live;
-    });
+    return await forkIsMade(threadId, () => guarded(store, threadId, () => LiveThread.#ofFork(store, params)));
+  }
+
+  static async #ofFork(store: ThreadStore, params: ForkThreadParams): Promise<LiveThread> {
+    const { threadId } = params.thread;
+    const thread = await store.readThread(threadId);
+    const made: CreateThreadParams = { ...params.thread, historyMode: thread.historyMode };
+    const sync = ThreadMetadataSync.ofFork(made, thread);
+    sync.release();
+    const live = new LiveThread(store, sync, threadId, thread.historyMode, true);
+    // The fork is there; metadata that cannot be kept now follow with the next call.
+    await live.#tryToSend('barrier');
+    return live;
   }
 
   /** Lets the writer go when a thread is open but what makes it ready fails. */
@@ -192,5 +195,17 @@ async function guarded<T>(store: ThreadStore, threadId: ThreadId, makeReady: () 
   } catch (error) {
     await store.discardThread(threadId);
     throw error;
+  }
+}
+
+/** What fails after a fork is in the store says so: called again it would be made twice. */
+export async function forkIsMade<T>(threadId: ThreadId, makeReady: () => Promise<T>): Promise<T> {
+  try {
+    return await makeReady();
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    const problem = `the fork is made, as ${threadId}, but cannot be opened: ${error.message}`;
+    const hint = 'Do not fork again: go on with that id when the cause is gone.';
+    throw new ThreadkeeperError(error.code, problem, hint, { cause: error });
   }
 }

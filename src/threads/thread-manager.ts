@@ -243,10 +243,10 @@ export class ThreadManager {
     await this.#store.close();
   }
 
-  async #added({ thread, warnings }: NewThread, name: string | undefined): Promise<NewThread> {
+  async #added({ thread, made, warnings }: NewThread, name: string | undefined): Promise<NewThread> {
     this.#loaded.add(thread);
     this.#events.emit({ type: 'created', threadId: thread.threadId });
-    return { thread, warnings: [...warnings, ...(name === undefined ? [] : await nameOrWarn(thread, name))] };
+    return { thread, made, warnings: [...warnings, ...(name === undefined ? [] : await nameOrWarn(thread, name))] };
   }
 
   #named(threadId: ThreadId): (name: string | undefined) => void {

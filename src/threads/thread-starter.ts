@@ -3,10 +3,11 @@ import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { GitInfo } from '../protocol/session-meta.js';
 import { sessionSource } from '../protocol/session-source.js';
+import { newThread } from '../thread-store/new-thread.js';
 import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../thread-store/thread-store.js';
 import { CodexThread } from './codex-thread.js';
 import { gitInfoOf } from './git-info.js';
-import { LiveThread, type Warned } from './live-thread.js';
+import { forkIsMade, LiveThread, type Warned } from './live-thread.js';
 import { newThreadId } from './new-id.js';
 import { threadSettings } from './thread-settings.js';
 
@@ -56,6 +57,8 @@ type OnNamed = (threadId: ThreadId) => (name: string | undefined) => void;
 /** A thread that was started or forked, and what of it could not be done. */
 export interface NewThread extends Warned {
   readonly thread: CodexThread;
+  /** What is known of it without reading it. */
+  readonly made: StoredThread;
 }
 
 /** Makes new threads: fresh ones, spawned ones, forks. One that cannot be made ready is let go. */
@@ -77,14 +80,15 @@ export class ThreadStarter {
     const { model, modelProvider } = params;
     const fresh = this.#newThread({ cwd: params.cwd, memoryMode: 'enabled', modelProvider, model }, git);
     const made = { ...fresh, ...(parent ? spawnOf(parent, params) : {}) };
-    const live = await LiveThread.create(store, { ...made, historyMode: store.capabilities.defaultHistoryMode });
+    const created = { ...made, historyMode: store.capabilities.defaultHistoryMode };
+    const live = await LiveThread.create(store, created);
     return await live.guard(async () => {
       const opening = model === undefined ? [] : [threadSettings(made)];
       const thread = await CodexThread.over(live, store, { isEphemeral, opening, onNamed: onNamed(made.threadId) });
       const warnings: string[] = [];
       if (parent) warnings.push(...(await this.#spawned(thread, parent.threadId)));
       if (message !== undefined) warnings.push(...(await firstMessage(thread, message)));
-      return { thread, warnings };
+      return { thread, made: newThread(created), warnings };
     });
   }
 
@@ -96,12 +100,14 @@ export class ThreadStarter {
     const told: string[] = [];
     const warn = (warning: string) => told.push(warning);
     const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread, warn });
-    return await live.guard(async () => {
+    const makeReady = async () => {
       const options = { isEphemeral: false, onNamed: onNamed(thread.threadId) };
       const fork = await CodexThread.over(live, store, options);
       const { warnings } = await fork.interrupt('The turn was cut off here when this thread was forked.');
-      return { thread: fork, warnings: [...told, ...warnings] };
-    });
+      const made = newThread({ ...thread, historyMode: source.historyMode });
+      return { thread: fork, made: { ...made, forkedFromId: source.threadId }, warnings: [...told, ...warnings] };
+    };
+    return await forkIsMade(thread.threadId, () => live.guard(makeReady));
   }
 
   #newThread(settings: NewThreadSettings, git: GitInfo | undefined): Omit<CreateThreadParams, 'historyMode'> {

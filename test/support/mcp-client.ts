@@ -49,12 +49,16 @@ export class OurServer {
     private readonly home: string | undefined,
     readonly flags: readonly string[] = [],
     readonly env: Readonly<Record<string, string>> = {},
+    /** A command that runs the server, such as one that lowers a limit. */
+    readonly through: readonly string[] = [],
   ) {}
 
   async start(): Promise<this> {
+    const server = [process.execPath, MAIN, ...(this.home === undefined ? [] : ['--home', this.home]), ...this.flags];
+    const [command = '', ...args] = [...this.through, ...server];
     this.#transport = new StdioClientTransport({
-      command: process.execPath,
-      args: [MAIN, ...(this.home === undefined ? [] : ['--home', this.home]), ...this.flags],
+      command,
+      args,
       env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...this.env },
       stderr: 'pipe',
     });

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { systemErrorCode } from '../../protocol/errors.js';
+import { isWithoutResources, readFailure, systemErrorCode } from '../../protocol/errors.js';
 import { containsFolded, foldCase } from '../../protocol/fold-case.js';
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import { isRegularFile, statOf } from '../../rollout/regular-file.js';
@@ -317,6 +317,7 @@ export class LocalListing {
           value.threads.push({ thread, file, row });
         }
       } catch (error) {
+        if (isWithoutResources(error)) throw readFailure(file.path, error);
         const code = systemErrorCode(error) ?? 'damaged';
         // It has gone this moment; the next look tells.
         if (code !== 'ENOENT') value.unreadable.push({ path: name, why: code });
