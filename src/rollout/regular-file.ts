@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, openSync, type Stats, statSync } from 'node:fs';
+import path from 'node:path';
 import { internalError } from '../protocol/errors.js';
 
 /** What is known of a file; undefined for one that is not there, or may not be looked at. */
@@ -47,4 +48,15 @@ function opened(file: string, flags: number): number {
     'a path of the home that should be a file is none',
     'Look at the home: something else took its place.',
   );
+}
+
+/** The name of a new file is on the disk when its folder is. Windows knows no such thing. */
+export function syncFolderOf(file: string): void {
+  if (process.platform === 'win32') return;
+  const folder = openSync(path.dirname(file), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }

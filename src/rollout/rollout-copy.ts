@@ -1,7 +1,9 @@
+import { statSync } from 'node:fs';
+import { conflict } from '../protocol/errors.js';
 import { strictJson } from '../protocol/json.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import { Breather } from './breather.js';
-import type { RolloutBytes } from './rollout-bytes.js';
+import { openPlain, type RolloutBytes } from './rollout-bytes.js';
 import { RolloutDraft } from './rollout-draft.js';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -15,6 +17,27 @@ export async function copyRollout(source: RolloutBytes, end: number, first: Roll
     draft.finish();
   } finally {
     draft.close();
+  }
+}
+
+/**
+ * Makes a rollout that is another byte for byte, with its times and permissions, on another file system: it has its name
+ * when it is on the disk. One that is there already is replaced. Throws `conflict` for a source that changes meanwhile.
+ */
+export async function copyAcross(from: string, to: string): Promise<void> {
+  const source = openPlain(from);
+  const draft = new RolloutDraft(to);
+  try {
+    const before = statSync(from);
+    await copyBytes(source, before.size, draft);
+    const { size, mtimeMs } = statSync(from);
+    if (size !== before.size || mtimeMs !== before.mtimeMs) {
+      throw conflict('the rollout was written while it was copied', 'Nothing was moved. Call again.');
+    }
+    draft.replace(before.mtimeMs, before.mode);
+  } finally {
+    draft.close();
+    source.close();
   }
 }
 

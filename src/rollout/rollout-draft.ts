@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fchmodSync,
   fsyncSync,
   futimesSync,
   linkSync,
@@ -14,7 +15,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode } from '../protocol/errors.js';
-import { openNew } from './regular-file.js';
+import { openNew, syncFolderOf } from './regular-file.js';
 
 const STALE_MS = 60 * 60 * 1000;
 
@@ -57,6 +58,15 @@ export class RolloutDraft {
       // No hard links here.
       renameSync(this.#temporary, this.#file);
     }
+  }
+
+  /** As finish, in the place of what has that name, with these permissions; the name is on the disk then, too. */
+  replace(modifiedAt: number, mode: number): void {
+    fchmodSync(this.#fd, mode);
+    futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
+    fsyncSync(this.#fd);
+    renameSync(this.#temporary, this.#file);
+    syncFolderOf(this.#file);
   }
 
   /** To be called in any case, last. */

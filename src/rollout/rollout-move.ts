@@ -1,14 +1,27 @@
-import { existsSync, linkSync, lstatSync, mkdirSync, realpathSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode, unsupported } from '../protocol/errors.js';
+import { openToRead } from './regular-file.js';
+import { copyAcross } from './rollout-copy.js';
 import type { RolloutFile } from './rollout-file.js';
 import { datedFolder } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
 /**
  * A move in two steps, so that a program that is killed at any moment leaves the thread readable where its row says:
- * first the files are in both folders, as hard links, then (`finish`) no more in the old one. Where the file system
- * has no hard links they are renamed at once.
+ * first the files are in both folders, as hard links or, between two file systems, as copies, then (`finish`) no more in
+ * the old one. Where the file system has no hard links they are renamed at once.
  */
 export interface RolloutMove {
   /** Where the thread's current file will be found. */
@@ -33,23 +46,29 @@ export function activePath(home: RolloutHome, file: RolloutFile): string {
  * Begins to move all files of a thread, the current one (the first) last: until then the thread is where it was. Bytes
  * and times stay. Throws `conflict`, with nothing moved, when a target is another file; a failure undoes what was done.
  */
-export function moveRollouts(
+export async function moveRollouts(
   home: RolloutHome,
   files: readonly RolloutFile[],
   target: (file: RolloutFile) => string,
-): RolloutMove {
+): Promise<RolloutMove> {
   const moves = plannedMoves(home, files, target);
   const done: (() => void)[] = [];
-  const linked: string[] = [];
+  /** Names in the old folder that `finish` takes away. */
+  const doubled: string[] = [];
   const undo = () => {
     for (const putBack of done.splice(0).reverse()) putBack();
   };
   try {
     for (const { from, to } of moves) {
       mkdirSync(path.dirname(to), { recursive: true });
-      if (isLinked(from, to)) {
-        linked.push(from);
+      const way = linkOrNot(from, to);
+      if (way === 'linked') {
+        doubled.push(from);
         done.push(() => (areTwins(from, to) ? unlinkSync(to) : renameSync(to, from)));
+      } else if (way === 'other file system') {
+        await copyAcross(from, to);
+        doubled.push(from);
+        done.push(() => unlinkSync(to));
       } else {
         renameSync(from, to);
         done.push(() => renameSync(to, from));
@@ -60,7 +79,7 @@ export function moveRollouts(
     throw error;
   }
   const finish = () => {
-    const [current, ...others] = linked.splice(0).reverse();
+    const [current, ...others] = doubled.splice(0).reverse();
     if (current !== undefined) unlinkSync(current);
     // The thread has moved with its current file; a second name that stays is taken away by a later look.
     for (const other of others) rmSync(other, { force: true });
@@ -68,37 +87,63 @@ export function moveRollouts(
   return { currentPath: moves.at(-1)?.to ?? '', finish, undo };
 }
 
-/** Makes a second name for a file, unless a killed move has made it already; false where there are no hard links. */
-function isLinked(from: string, to: string): boolean {
-  if (areTwins(from, to)) return true;
+/** Makes a second name for a file, unless a killed move has made it already; says where it cannot be made. */
+function linkOrNot(from: string, to: string): 'linked' | 'no hard links' | 'other file system' {
+  if (areTwins(from, to)) return 'linked';
+  if (isLeftCopy(to, from)) return 'other file system';
   try {
     linkSync(from, to);
-    return true;
+    return 'linked';
   } catch (error) {
-    if (NO_HARD_LINKS.has(systemErrorCode(error) ?? '')) return false;
+    const code = systemErrorCode(error) ?? '';
+    if (code === 'EXDEV') return 'other file system';
+    if (NO_HARD_LINKS.has(code)) return 'no hard links';
     throw error;
   }
 }
 
-const NO_HARD_LINKS: ReadonlySet<string> = new Set([
-  'EPERM',
-  'ENOTSUP',
-  'EOPNOTSUPP',
-  'ENOSYS',
-  'EMLINK',
-  'EXDEV',
-  'EINVAL',
-]);
+const NO_HARD_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']);
 
 /**
  * True for two names of one file: what a move leaves that was cut short. One name that two paths lead to, as where a
  * folder is a link, is not two: taking it away would take the file.
  */
-export function areTwins(one: string, other: string): boolean {
+function areTwins(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => lstatSync(file, { bigint: true, throwIfNoEntry: false }));
   const isOneFile = a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
   return isOneFile && a.nlink > 1n && realName(one) !== realName(other);
 }
+
+/** True for what a move that was cut short leaves beside the file. */
+export const isLeftOver = (left: string, file: string): boolean => areTwins(left, file) || isLeftCopy(left, file);
+
+/**
+ * True for a copy on another file system that holds nothing but a beginning of the file, or all of it: what a move
+ * between two file systems leaves that was cut short.
+ */
+function isLeftCopy(copy: string, file: string): boolean {
+  const [a, b] = [copy, file].map((name) => lstatSync(name, { throwIfNoEntry: false }));
+  return !!a?.isFile() && !!b?.isFile() && a.dev !== b.dev && a.size <= b.size && isBeginning(copy, file);
+}
+
+function isBeginning(part: string, whole: string): boolean {
+  const fds: number[] = [];
+  try {
+    for (const name of [part, whole]) fds.push(openToRead(name));
+    const [one, other] = [Buffer.allocUnsafe(COMPARED_BYTES), Buffer.allocUnsafe(COMPARED_BYTES)];
+    for (let position = 0; ; ) {
+      const count = readSync(Number(fds[0]), one, 0, one.length, position);
+      if (count === 0) return true;
+      readSync(Number(fds[1]), other, 0, count, position);
+      if (!one.subarray(0, count).equals(other.subarray(0, count))) return false;
+      position += count;
+    }
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
+const COMPARED_BYTES = 1024 * 1024;
 
 function realName(file: string): string {
   return path.join(realpathSync(path.dirname(file)), path.basename(file));
@@ -120,7 +165,7 @@ export function plannedMoves(
         'Put the file itself in its place, then call again.',
       );
     }
-    if (existsSync(to) && !areTwins(from, to)) throw inTheWay(to);
+    if (existsSync(to) && !isLeftOver(to, from)) throw inTheWay(to);
   }
   return moves;
 }

@@ -1,15 +1,4 @@
-import {
-  closeSync,
-  fstatSync,
-  fsync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  type Stats,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, fsync, lstatSync, mkdirSync, rmSync, type Stats, writeSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { conflict, invalidRequest, ThreadkeeperError, unsupported } from '../protocol/errors.js';
@@ -17,7 +6,7 @@ import type { HistoryMode } from '../protocol/history-mode.js';
 import { asIndex, asNumber, asObject, parseJson, strictJson } from '../protocol/json.js';
 import { type RolloutItem, typeFirst } from '../protocol/rollout-item.js';
 import { isBlank, lineText, readLinesBackward } from './line-reader.js';
-import { openNew, openToAppend } from './regular-file.js';
+import { openNew, openToAppend, syncFolderOf } from './regular-file.js';
 import { RolloutBytes } from './rollout-bytes.js';
 
 /** What a flush promises: that a kill of the process loses nothing, or that a power cut does not either. */
@@ -291,17 +280,6 @@ function fstatOr(fd: number): Stats | undefined {
     return fstatSync(fd);
   } catch {
     return undefined;
-  }
-}
-
-/** The name of a new file is on the disk when its folder is. Windows knows no such thing. */
-function syncFolderOf(file: string): void {
-  if (process.platform === 'win32') return;
-  const folder = openSync(path.dirname(file), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
 

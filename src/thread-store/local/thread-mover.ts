@@ -8,8 +8,8 @@ import type { RolloutHome } from '../../rollout/rollout-home.js';
 import {
   activePath,
   archivedPath,
-  areTwins,
   inTheWay,
+  isLeftOver,
   moveRollouts,
   plannedMoves,
 } from '../../rollout/rollout-move.js';
@@ -87,7 +87,7 @@ export class ThreadMover {
         const copies = catalog.copiesOf(rolloutId);
         const kept = copies.find(({ isArchived }) => isArchived === current.isArchived);
         for (const copy of copies) {
-          if (copy === kept || !kept || !areTwins(copy.path, kept.path)) continue;
+          if (copy === kept || !kept || !isLeftOver(copy.path, kept.path)) continue;
           home.assertInside(copy.path);
           unlinkSync(copy.path);
         }
@@ -102,7 +102,10 @@ export class ThreadMover {
     const { catalog } = this.#local;
     return catalog.filesOf(threadId).some(({ rolloutId }) => {
       const [first, ...others] = catalog.copiesOf(rolloutId);
-      return first !== undefined && others.some((other) => areTwins(first.path, other.path));
+      return (
+        first !== undefined &&
+        others.some((other) => isLeftOver(other.path, first.path) || isLeftOver(first.path, other.path))
+      );
     });
   }
 
@@ -137,7 +140,7 @@ export class ThreadMover {
       if (thread.file.isArchived === toArchived) return false;
       const files = await this.#filesOf(thread);
       const { mtime, atime } = statSync(thread.file.path);
-      const move = moveRollouts(home, files, (file) => target(home, file));
+      const move = await moveRollouts(home, files, (file) => target(home, file));
       let before: RowChanges | undefined;
       try {
         const changes = afterMove(move.currentPath);
