@@ -132,7 +132,7 @@ export class RolloutCatalog {
 
   /** A file was moved by this process: known at once, without a look at the folders. */
   moved(file: RolloutFile, target: string): void {
-    this.#add({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });
+    this.made({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });
     this.#remove(file);
   }
 

@@ -112,7 +112,7 @@ export class CodexThread {
    */
   async submit(items: readonly ConversationItem[], { endTurn = false }: SubmitOptions = {}): Promise<Submission> {
     return await this.#run(async () => {
-      if (this.#isClosed) throw conflict(`thread ${this.threadId} was closed meanwhile`, 'Call again.');
+      this.#assertOpen();
       await this.#live.clearBacklog();
       const now = Date.now();
       const lines = [...this.#takeOpening(), ...this.#writer.items(items, now)];
@@ -137,6 +137,7 @@ export class CodexThread {
   async updateMetadata(patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     if (this.isEphemeral) throw isEphemeral(this.threadId, 'metadata cannot be changed');
     const update = await this.#run(async () => {
+      this.#assertOpen();
       await this.#open();
       return await this.#live.updateMetadata(patch);
     });
@@ -147,13 +148,14 @@ export class CodexThread {
   /** Makes it durable even before the first item. */
   async persist(): Promise<Warned> {
     return await this.#run(async () => {
+      if (this.#isClosed) return { warnings: [] };
       await this.#open();
       return await this.#live.persist();
     });
   }
 
   async flush(): Promise<Warned> {
-    return await this.#run(async () => await this.#live.flush());
+    return await this.#run(async () => (this.#isClosed ? { warnings: [] } : await this.#live.flush()));
   }
 
   /** Writes what waits, and lets the thread go. With `endTurn`, the open turn ends before. */
@@ -172,6 +174,10 @@ export class CodexThread {
   async discard(): Promise<void> {
     this.#isClosed = true;
     await this.#live.discard();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw conflict(`thread ${this.threadId} was closed meanwhile`, 'Call again.');
   }
 
   async #open(): Promise<void> {

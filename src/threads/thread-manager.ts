@@ -194,8 +194,14 @@ export class ThreadManager {
 
   /** All of the patch or nothing, whether the thread is loaded or not; errors as the store's. */
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    const loaded = this.#loaded.get(threadId);
-    if (loaded) return await loaded.updateMetadata(patch);
+    for (let loaded = this.#loaded.get(threadId); loaded; loaded = this.#loaded.get(threadId)) {
+      try {
+        return await loaded.updateMetadata(patch);
+      } catch (error) {
+        // Closed at this very moment: nothing was changed, and the store has it.
+        if (!loaded.isClosed) throw error;
+      }
+    }
     const update = await this.#store.updateThreadMetadata(threadId, patch);
     if (patch.name !== undefined) this.#named(threadId)(update.thread.name);
     return update;

@@ -208,7 +208,11 @@ export class LocalThreadStore implements ThreadStore {
       if (!isArchived) return false;
       throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     }
-    const thread = await this.#resolver.resolve(threadId);
+    return await this.#resolver.reading(threadId, (thread) => this.#moved(thread, isArchived, options));
+  }
+
+  async #moved(thread: ResolvedThread, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
+    const { threadId } = thread;
     if (thread.file.isArchived === isArchived) {
       if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
       return false;

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   conflict,
   internalError,
@@ -55,6 +55,9 @@ export class ThreadResolver {
   /** First metas by path: the first line of a rollout never changes, so an entry holds as long as the file does. */
   readonly #metas = new Map<string, { identity: string; meta: SessionMeta | undefined }>();
 
+  /** Threads that were found here before. */
+  readonly #seen = new Set<ThreadId>();
+
   constructor(local: LocalHome) {
     this.#local = local;
   }
@@ -72,10 +75,18 @@ export class ThreadResolver {
     const deadline = Date.now() + MOVES_MS;
     for (;;) {
       try {
-        return await read(await this.#resolve(threadId));
+        const thread = await this.#resolve(threadId);
+        this.#seen.add(threadId);
+        return await read(thread);
       } catch (error) {
-        if (!isVanished(error) || Date.now() > deadline) throw error;
-        await setImmediate();
+        // One that was there is more likely to be moving from folder to folder than to be gone.
+        const isMoving = isVanished(error) || (isNotFound(error) && this.#seen.has(threadId));
+        if (!isMoving) throw error;
+        if (Date.now() > deadline) {
+          this.#seen.delete(threadId);
+          throw error;
+        }
+        await sleep(1);
       }
     }
   }
@@ -158,7 +169,7 @@ export class ThreadResolver {
     await catalog.refreshInSlices(Math.max(RECENT_MS, LOOK_SHARE * catalog.lookMs));
     if (!catalog.filesOf(threadId).some((file) => existsSync(file.path))) catalog.refresh();
     // A file that moved from a folder not listed yet to one that was would be in neither.
-    if (catalog.filesOf(threadId).length === 0) catalog.refresh();
+    for (let again = 0; again < 2 && catalog.filesOf(threadId).length === 0; again += 1) catalog.refresh();
     let failed = failedBefore;
     let empty: RolloutFile | undefined;
     let byName: ResolvedThread | undefined;
@@ -170,7 +181,10 @@ export class ThreadResolver {
         // Its name says whose it is, where its content says nothing or names another thread.
         else byName ??= { threadId, file, meta: meta && { ...meta, id: threadId }, row };
       } catch (error) {
-        if (isVanished(error)) throw error;
+        if (isVanished(error)) {
+          catalog.refresh();
+          throw error;
+        }
         failed ??= { file, error };
       }
     }
@@ -265,6 +279,10 @@ interface Unreadable {
 function isVanished(error: unknown): boolean {
   const cause = error instanceof ThreadkeeperError ? (error.cause ?? error) : error;
   return systemErrorCode(cause) === 'ENOENT';
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof ThreadkeeperError && error.code === 'thread_not_found';
 }
 
 function unreadableRollout({ file, error }: Unreadable): ThreadkeeperError {
