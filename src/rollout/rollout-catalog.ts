@@ -196,6 +196,12 @@ export class RolloutCatalog {
     return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
   }
 
+  /** What was passed over on the way to a file; undefined where nothing hides it. */
+  hiddenBehind(file: string): LeftOut | undefined {
+    const name = this.#relative(file);
+    return this.passedOver.find(({ path: left }) => name.startsWith(`${left}${path.sep}`));
+  }
+
   /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
   get copies(): readonly string[] {
     const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesOf(rolloutId).slice(1));

@@ -11,10 +11,15 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs the built program to its end. */
-export async function runProgram(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+/** Runs the built program to its end, `through` a command that runs it if one is given. */
+export async function runProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  through: readonly string[] = [],
+): Promise<Ran> {
+  const [command = '', ...rest] = [...through, process.execPath, MAIN, ...args];
   try {
-    const ran = await promisify(execFile)(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } });
+    const ran = await promisify(execFile)(command, rest, { env: { ...process.env, ...env } });
     return { code: 0, ...ran };
   } catch (error) {
     const { code, stdout, stderr } = error as Ran;

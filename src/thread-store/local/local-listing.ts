@@ -251,7 +251,7 @@ export class LocalListing {
       if (file) loose.push({ file, row: stale.has(id) ? undefined : rows.get(id) });
       else if (local === undefined) outsideHome += 1;
       // What lies in a directory that cannot be read is told with that directory.
-      else if (!this.#isBehindUnread(local)) missingFiles += 1;
+      else if (!catalog.hiddenBehind(local)) missingFiles += 1;
     }
     // A file that is named after another thread has the row of its own.
     const unusable = new Set(unusableRows);
@@ -261,12 +261,6 @@ export class LocalListing {
       if (file && !paths.has(id) && !withRow.has(file.path)) loose.push({ file, row: undefined });
     }
     return { loose, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
-  }
-
-  #isBehindUnread(file: string): boolean {
-    const { catalog, home } = this.#local;
-    const name = path.relative(home.root, file);
-    return catalog.passedOver.some((unread) => name.startsWith(`${unread.path}${path.sep}`));
   }
 
   /** True for an index of ours that may only be read: its rows can lag behind the files. */

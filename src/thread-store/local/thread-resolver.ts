@@ -8,6 +8,7 @@ import {
   systemErrorCode,
   ThreadkeeperError,
   threadNotFound,
+  unsupported,
 } from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
@@ -15,6 +16,7 @@ import type { SessionMeta } from '../../protocol/session-meta.js';
 import { Breather } from '../../rollout/breather.js';
 import { ownMeta } from '../../rollout/owner-meta.js';
 import { isRegularFile } from '../../rollout/regular-file.js';
+import type { LeftOut } from '../../rollout/rollout-catalog.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { parseRolloutFileName } from '../../rollout/rollout-file-name.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
@@ -119,6 +121,8 @@ export class ThreadResolver {
     const found = await this.#search(threadId, row, failed);
     if (found && row) await this.#repair(found, row);
     if (found) return found;
+    const hidden = row && this.#local.catalog.hiddenBehind(this.#local.home.localPath(row.rolloutPath) ?? '');
+    if (row && hidden) throw unreadableFolder(threadId, row, hidden);
     throw threadNotFound(threadId, this.#whereLooked(row));
   }
 
@@ -279,6 +283,14 @@ interface Unreadable {
 function isVanished(error: unknown): boolean {
   const cause = error instanceof ThreadkeeperError ? (error.cause ?? error) : error;
   return systemErrorCode(cause) === 'ENOENT';
+}
+
+/** Its row says where a thread is, and its folder says nothing. */
+function unreadableFolder(threadId: ThreadId, row: ThreadRow, { path: folder, why }: LeftOut): ThreadkeeperError {
+  return unsupported(
+    `thread ${threadId} cannot be read: its rollout ${row.rolloutPath} lies below ${folder} (${why})`,
+    'Nothing was changed. Give the user that runs this server permission to read that directory; a link there is not followed.',
+  );
 }
 
 function isNotFound(error: unknown): boolean {

@@ -35,6 +35,8 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
     return found('row of another', `its row points at the rollout of thread ${owner}`, REPAIRED);
   }
   if (!file && !at) {
+    // That its folder cannot be read is told once for all.
+    if (catalog.hiddenBehind(local)) return [];
     return found('row without file', `its rollout is not in the home: ${row.rolloutPath}`, WITHOUT_FILE);
   }
   if (file && at?.path !== file.path && !(at && at.rolloutId !== threadId)) {
