@@ -95,10 +95,25 @@ export class TurnPager<P> {
     const start = await this.#startOfTurns(end, wanted + 1);
     const older =
       start === undefined
-        ? await this.#lastBefore(end, wanted + 1, mayBeLive)
+        ? ((await this.#all(end, wanted + 1, { mayBeLive })) ?? (await this.#lastBefore(end, wanted + 1, mayBeLive)))
         : await this.#build(start, end, { mayBeLive });
     const shown = wanted > 0 ? older.slice(-wanted).reverse() : [];
     return { turns: [...continued, ...shown], hasMore: older.length > shown.length };
+  }
+
+  /** All turns before a place, read once; undefined where there are more than so many, which must not all be kept. */
+  async #all(end: P, most: number, options: Pick<BuildOptions, 'mayBeLive' | 'window'>): Promise<Turn[] | undefined> {
+    let isTooMany = false;
+    const turns = await this.#knowingEarlier(this.#source.begin, options, async (builder) => {
+      for await (const line of this.#source.forward(this.#source.begin, end)) {
+        isTooMany = builder.turnCount > most;
+        if (isTooMany) return false;
+        feed(builder, line);
+      }
+      if (end !== this.#source.end) await this.#feedLate(builder, end);
+      return options.mayBeLive;
+    });
+    return isTooMany || turns.length > most ? undefined : turns;
   }
 
   /** The last turns that begin before a place, where only a look at all of the history tells which they are. */
@@ -111,11 +126,13 @@ export class TurnPager<P> {
   /** A later line can take turns back: only who has read to the end knows which there are. */
   async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
     const { begin, end } = this.#source;
-    const shells = await this.#build(begin, end, { withoutItems: true, mayBeLive: true });
+    const whole = await this.#all(end, limit + 1, { mayBeLive: true, window: windowOf(cursor) });
+    const shells = whole ?? (await this.#build(begin, end, { withoutItems: true, mayBeLive: true }));
     const known = cursor ? shells.findIndex((turn) => isAt(turn.anchor, cursor)) : -1;
     if (cursor && known === -1) throw staleCursor();
     const first = cursor?.item === undefined ? known + 1 : known;
     const last = Math.min(shells.length, first + limit);
+    if (whole) return { turns: whole.slice(first, last), hasMore: last < whole.length };
     const options = { mayBeLive: last === shells.length, window: windowOf(cursor) };
     return { turns: await this.#slice(shells, first, last, end, options), hasMore: last < shells.length };
   }
