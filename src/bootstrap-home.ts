@@ -89,7 +89,7 @@ export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): 
     async close() {
       await manager.close();
       await ownDb.close();
-      codexsDb.close();
+      await codexsDb.close();
       stateDb.close();
     },
   };

@@ -20,6 +20,7 @@ export class CodexsDb {
   readonly #warn: Warn;
   readonly #finder: StateDbFinder;
   #looking: Promise<void> | undefined;
+  #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #failed: { file: string | undefined; at: number } = { file: undefined, at: 0 };
   #toldOf = new Set<string>();
@@ -63,11 +64,15 @@ export class CodexsDb {
     this.#timer.unref();
   }
 
-  close(): void {
+  /** Ends the looking; one that is on its way is waited for. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#timer);
+    await this.#looking?.catch(() => undefined);
   }
 
   async #look(): Promise<void> {
+    if (this.#isClosed) return;
     const { status } = this.#handle;
     const { file, doubt } = this.#find();
     if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && doubt === undefined) return;
@@ -96,8 +101,9 @@ export class CodexsDb {
       return;
     }
     this.#failed = { file: undefined, at: 0 };
-    await this.#give(stateDb);
-    this.#handle.serve(stateDb);
+    if (!this.#isClosed) await this.#give(stateDb);
+    if (this.#isClosed) stateDb.close();
+    else this.#handle.serve(stateDb);
   }
 
   /** Says each thing once. */

@@ -30,7 +30,8 @@ export class OwnDb {
     private readonly warn: Warn,
   ) {
     handle.onLost = (lost) => {
-      if (lost.owner === 'threadkeeper' && config.own === 'create') this.#filling = this.#remake(lost);
+      if (lost.owner === 'threadkeeper' && config.own === 'create')
+        this.#filling = this.#remake(lost).catch((error: Error) => warn(error.message));
     };
   }
 
@@ -57,15 +58,15 @@ export class OwnDb {
   /** Fills a DB and hands it out; one that cannot be filled is not handed out. Undefined when it was stopped before. */
   async #fill(stateDb: StateDb): Promise<BackfillSummary | undefined> {
     this.#filled = stateDb;
-    if (stateDb.readOnly) {
-      // Only looked at: it is of use when it is complete already.
-      const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
-      if (isComplete) this.#handOut(stateDb);
-      else this.problem = `${path.basename(stateDb.file)} is not filled yet`;
-      return undefined;
-    }
-    this.#backfill = new Backfill(this.library, stateDb, { onProgress: this.onProgress });
     try {
+      if (stateDb.readOnly) {
+        // Only looked at: it is of use when it is complete already.
+        const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
+        if (isComplete) this.#handOut(stateDb);
+        else this.problem = `${path.basename(stateDb.file)} is not filled yet`;
+        return undefined;
+      }
+      this.#backfill = new Backfill(this.library, stateDb, { onProgress: this.onProgress });
       const summary = await this.#backfill.run();
       if (!summary) return undefined;
       this.#handOut(stateDb);

@@ -116,16 +116,17 @@ async function reportBackfill(
   const { status } = stateDb;
   // A list brings what was filled before in line with the files, and tells what is left out.
   const query = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 1 } as const;
-  const warnings = stateDb.db ? (await manager.listThreads(query)).warnings : [];
+  const { total, warnings } = stateDb.db ? await manager.listThreads(query) : { total: 0, warnings: [] };
   const problem = ('reason' in status ? status.reason : undefined) ?? indexProblem;
   if (json) print(jsonLine({ stateDb: stateDb.db?.file, problem, ...summary, warnings }));
   else if (status.kind === 'codex') print(`Codex has a state DB here (${status.db.file}); there is nothing to fill.\n`);
   else if (status.kind === 'index') {
     const { indexed = 0, unreadable = [] } = summary ?? {};
-    print(`${indexed} threads indexed, ${unreadable.length} rollouts unreadable: ${status.db.file}\n`);
+    const done = `${indexed} threads indexed, ${unreadable.length} rollouts unreadable`;
+    print(`${done}; ${total} threads are listed from ${status.db.file}\n`);
     for (const warning of warnings) print(`note: ${warning}\n`);
   } else {
-    const reason = problem ?? `the home ${library.home.root} does not exist, so there is nothing to fill`;
+    const reason = problem ?? library.home.absence ?? 'the home cannot be written';
     warn(`no index was filled: ${reason}`);
   }
   return stateDb.db !== undefined;

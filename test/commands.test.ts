@@ -221,7 +221,10 @@ describe('what threadkeeper doctor finds', () => {
     expect(half.stdout).not.toContain('Everything agrees');
     writeFileSync(path.join(home.root, 'threadkeeper.sqlite'), 'garbage'.repeat(1000));
     const damaged = await threadkeeper(home, 'doctor');
-    expect([damaged.code, damaged.stdout]).toEqual([1, expect.stringContaining('1 thing disagrees')]);
+    expect([damaged.code, damaged.stdout]).toEqual([
+      1,
+      expect.stringContaining('threadkeeper.sqlite: file is not a database.'),
+    ]);
   });
 });
 

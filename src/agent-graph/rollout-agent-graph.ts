@@ -49,6 +49,8 @@ export class RolloutAgentGraph implements AgentGraphStore {
     const { catalog } = this.#library;
     if (!without) await catalog.refreshInSlices(0);
     if (!without && this.#known?.population === catalog.population) return this.#known.edges;
+    // A thread that comes while files are read is not among these.
+    const { population } = catalog;
     const edges: SpawnEdge[] = [];
     let isComplete = true;
     const slice = new TimeSlice();
@@ -59,7 +61,7 @@ export class RolloutAgentGraph implements AgentGraphStore {
       if (edge === 'unknown yet') isComplete = false;
       else if (edge) edges.push(edge);
     }
-    if (!without && isComplete) this.#known = { population: catalog.population, edges };
+    if (!without && isComplete) this.#known = { population, edges };
     return edges;
   }
 

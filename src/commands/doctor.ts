@@ -48,7 +48,7 @@ export async function doctor(
 function problemOf({ stateDb: { status }, indexProblem }: HomeThreadkeeper): string | undefined {
   switch (status.kind) {
     case 'waiting':
-      return `${status.reason}. Files are read, and nothing is written. A DB that is damaged Codex makes anew when it starts; one that may not be read needs other permissions.`;
+      return `${status.reason}. Files are read, and nothing is written. If the DB is damaged, start Codex: it makes a new one. If it may not be read, give the user that runs threadkeeper permission. If config.toml is at fault, mend it.`;
     case 'codex':
       return isWritable(status.db.file)
         ? undefined
@@ -87,7 +87,7 @@ function byKind(findings: readonly Finding[]): string[] {
 }
 
 function verdict(count: number, hasDbProblem: boolean): string {
-  if (count === 0) return 'What could be compared agrees; the state DB could not be, or cannot be written.';
+  if (count === 0) return 'No differences were found, but the state DB could not be compared, or cannot be written.';
   const things = count === 1 ? '1 thing disagrees.' : `${count} things disagree.`;
   return hasDbProblem ? `${things} The state DB could not be compared, or cannot be written.` : things;
 }

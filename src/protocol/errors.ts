@@ -69,7 +69,7 @@ export function systemErrorPath(error: unknown): string | undefined {
   return String(error.syscall);
 }
 
-const READ_ONLY_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
+const DENIED_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
 const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** True when the process or the system has no room for one more of something: not a fact of the file in hand. */
@@ -81,8 +81,8 @@ export function isWithoutResources(error: unknown): boolean {
 export function readFailure(file: string, error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
   const code = systemErrorCode(error) ?? 'unknown error';
-  if (EXHAUSTED_CODES.has(code)) return exhausted(`reading ${file}`, code, error);
-  if (READ_ONLY_CODES.has(code)) {
+  if (EXHAUSTED_CODES.has(code)) return exhausted(`reading ${file}`, code, error, 'Nothing was changed.');
+  if (DENIED_CODES.has(code)) {
     return new ThreadkeeperError(
       'unsupported',
       `${file} may not be read (${code})`,
@@ -93,23 +93,26 @@ export function readFailure(file: string, error: unknown): ThreadkeeperError {
   return internalError(`${file} cannot be read (${code})`, 'Nothing was changed. Look at the file.', error);
 }
 
-function exhausted(what: string, code: string, cause: unknown): ThreadkeeperError {
-  const isHandles = code === 'EMFILE' || code === 'ENFILE';
-  return new ThreadkeeperError(
-    'resource_exhausted',
-    isHandles ? `${what}: too many files are open (${code})` : `${what}: the system is out of room (${code})`,
-    isHandles
-      ? 'Nothing was acknowledged. Raise the limit of open files (ulimit -n), or close threads, then call again.'
-      : 'Nothing was acknowledged. Free some space, then call again.',
-    { cause },
-  );
+function exhausted(
+  what: string,
+  code: string,
+  cause: unknown,
+  nothing = 'Nothing was acknowledged.',
+): ThreadkeeperError {
+  const [problem, way] =
+    code === 'EMFILE' || code === 'ENFILE'
+      ? ['too many files are open', 'Raise the limit of open files (ulimit -n), or close threads, then call again.']
+      : code === 'ENOMEM'
+        ? ['the system is out of memory', 'Close other programs, then call again.']
+        : ['the disk is full', 'Free some space, then call again.'];
+  return new ThreadkeeperError('resource_exhausted', `${what}: ${problem} (${code})`, `${nothing} ${way}`, { cause });
 }
 
 /** Turns a failed write into the error a caller can act on; an error of ours passes through. */
 export function writeFailure(what: string, error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
   const code = systemErrorCode(error) ?? 'unknown error';
-  if (READ_ONLY_CODES.has(code)) {
+  if (DENIED_CODES.has(code)) {
     return new ThreadkeeperError(
       'read_only',
       `${what}: the home is not writable (${code})`,
@@ -123,10 +126,15 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
 
 /** An append that failed, of which so many lines are still to be written: its caller must not repeat them. */
 export function linesWait(error: ThreadkeeperError, count: number): ThreadkeeperError {
+  const options = { cause: error.cause ?? error };
+  if (count === 0) {
+    const hint = 'Do not send them again. They are in the file, and not yet safe from a power cut.';
+    return new ThreadkeeperError(error.code, `${error.message}; all lines are written`, hint, options);
+  }
   return new ThreadkeeperError(
     error.code,
-    `${error.message}; ${count} lines wait in memory`,
+    `${error.message}; ${count === 1 ? '1 line waits' : `${count} lines wait`} in memory`,
     'They are written first by the next append, flush or close of this thread: do not send them again.',
-    { cause: error.cause ?? error },
+    options,
   );
 }

@@ -188,7 +188,7 @@ export function isLoadedByCodex(text: string, value: JsonObject | undefined): bo
   const facts = factsOfType({ type, payloadType: asString(payload['type']) });
   if (!facts?.required?.every((key) => payload[key] !== undefined)) return false;
   if (type === 'response_item' && !isSoundResponseItem(payload)) return false;
-  return !text.includes('\\ud') || isWellFormed(value);
+  return !/\\ud/i.test(text) || isWellFormed(value);
 }
 
 function isSoundResponseItem(payload: JsonObject): boolean {

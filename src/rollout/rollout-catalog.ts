@@ -53,6 +53,8 @@ export class RolloutCatalog {
   readonly #listed = new Map<string, Folder>();
   /** Files that were made here since the last look. */
   #made: RolloutFile[] = [];
+  /** How large copies were that told no thread: one that has grown is looked at again. */
+  readonly #sizes = new Map<string, number>();
   #refreshedAt = 0;
   #unreadable: LeftOut[] = [];
   /** Which rollout each file of a thread with several files builds on; a first line never changes. */
@@ -91,10 +93,11 @@ export class RolloutCatalog {
   async refreshInSlices(maxAgeMs: number): Promise<void> {
     if (Date.now() - this.#refreshedAt < maxAgeMs) return;
     const slice = new TimeSlice();
-    const pending = [this.#home.sessions, this.#home.archived];
-    for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-      const listing = await this.#listInSlices(folder, slice);
-      pending.push(...(listing?.folders ?? []));
+    let level = [this.#home.sessions, this.#home.archived];
+    for (let depth = 0; depth <= MAX_DEPTH && level.length > 0; depth += 1) {
+      const below: string[] = [];
+      for (const folder of level) below.push(...((await this.#listInSlices(folder, slice))?.folders ?? []));
+      level = below;
     }
     this.refresh(maxAgeMs);
     this.#listed.clear();
@@ -158,8 +161,11 @@ export class RolloutCatalog {
   }
 
   #baseOf(file: RolloutFile): string | undefined {
-    if (!this.#bases.has(file.path)) this.#bases.set(file.path, firstMetaNow(file)?.historyBase?.rolloutId);
-    return this.#bases.get(file.path);
+    if (this.#bases.has(file.path)) return this.#bases.get(file.path);
+    const meta = firstMetaNow(file);
+    // One that has no first line yet may still get it.
+    if (meta) this.#bases.set(file.path, meta.historyBase?.rolloutId);
+    return meta?.historyBase?.rolloutId;
   }
 
   /** The file whose name ends in this rollout id. */
@@ -295,14 +301,18 @@ export class RolloutCatalog {
   ): void {
     const meta = file.isCompressed ? undefined : firstMetaNow(file);
     const threadId = meta?.id ?? (file.isCompressed ? file.threadId : undefined);
-    if (!threadId) into.emptyCopies.push(this.#relative(file.path));
-    else into.files.push({ ...file, threadId, rolloutId: threadId });
+    const name = this.#relative(file.path);
+    if (!threadId) {
+      this.#sizes.set(name, statOf(file.path)?.size ?? 0);
+      into.emptyCopies.push(name);
+    } else into.files.push({ ...file, threadId, rolloutId: threadId });
   }
 
   /** A copy that was just being made may have its content by now: its folder does not tell. */
   #lookAtEmptyCopies(): void {
     for (const [folder, { emptyCopies }] of this.#folders) {
-      const isFilled = (name: string) => (statOf(path.join(this.#home.root, name))?.size ?? 0) > 0;
+      const isFilled = (name: string) =>
+        (statOf(path.join(this.#home.root, name))?.size ?? 0) !== this.#sizes.get(name);
       if (emptyCopies.some(isFilled)) this.#folders.set(folder, { ...emptyFolder, files: this.#filesIn(folder) });
     }
   }

@@ -26,7 +26,14 @@ export async function copyRollout(source: RolloutBytes, end: number, first: Roll
  */
 export async function copyAcross(from: string, to: string): Promise<void> {
   const source = openPlain(from);
-  const draft = new RolloutDraft(to);
+  try {
+    await copyInto(new RolloutDraft(to), source, from);
+  } finally {
+    source.close();
+  }
+}
+
+async function copyInto(draft: RolloutDraft, source: RolloutBytes, from: string): Promise<void> {
   try {
     const before = statSync(from);
     await copyBytes(source, before.size, draft);
@@ -37,7 +44,6 @@ export async function copyAcross(from: string, to: string): Promise<void> {
     draft.replace(before.mtimeMs, before.mode);
   } finally {
     draft.close();
-    source.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode, unsupported, writeFailure } from '../protocol/errors.js';
 
@@ -46,7 +46,7 @@ export class RolloutHome {
     if (stat) return `The home ${this.root} is no directory. Give the right one with --home or CODEX_HOME.`;
     return this.#wasThere
       ? `The home ${this.root} was removed while it was served. Restart the server with --home (or CODEX_HOME) set to where it is now.`
-      : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, restart the server with --home (or CODEX_HOME) set to that directory.`;
+      : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, set --home (or CODEX_HOME) to that directory.`;
   }
 
   /** True when the path, with all links resolved, is below the home. A path that does not exist is judged as it is written. */
@@ -81,6 +81,7 @@ export class RolloutHome {
   /** Makes the home when it is not there yet, in a directory that is. Throws `unsupported`, or `conflict` when it was removed. */
   makeIfMissing(): void {
     if (this.exists) return;
+    if (existsSync(this.root)) this.assertUsable();
     if (this.#wasThere) {
       throw conflict(
         `the home ${this.root} was removed while it was served`,
@@ -88,7 +89,12 @@ export class RolloutHome {
       );
     }
     const parent = path.dirname(this.root);
-    if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory()) this.assertUsable();
+    if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory()) {
+      throw unsupported(
+        `the home ${this.root} cannot be made, as ${parent} is not there`,
+        'Nothing was written. Make that directory, or set --home (or CODEX_HOME) to the right home.',
+      );
+    }
     try {
       mkdirSync(this.root, { mode: 0o700 });
     } catch (error) {
@@ -102,7 +108,7 @@ export class RolloutHome {
     if (this.exists) return;
     throw unsupported(
       `the home ${this.root} does not exist, or is no directory`,
-      'Start Codex once, which makes it, or restart this server with --home (or CODEX_HOME) set to the right directory.',
+      'Start Codex once, which makes it, or set --home (or CODEX_HOME) to the right directory.',
     );
   }
 

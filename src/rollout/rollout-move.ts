@@ -68,7 +68,8 @@ export async function moveRollouts(
       } else if (way === 'other file system') {
         await copyAcross(from, to);
         doubled.push(from);
-        done.push(() => unlinkSync(to));
+        // The only one left is not taken away.
+        done.push(() => existsSync(from) && unlinkSync(to));
       } else {
         renameSync(from, to);
         done.push(() => renameSync(to, from));
@@ -81,10 +82,19 @@ export async function moveRollouts(
   const finish = () => {
     const [current, ...others] = doubled.splice(0).reverse();
     if (current !== undefined) unlinkSync(current);
+    done.length = 0;
     // The thread has moved with its current file; a second name that stays is taken away by a later look.
-    for (const other of others) rmSync(other, { force: true });
+    for (const other of others) removeIfPossible(other);
   };
   return { currentPath: moves.at(-1)?.to ?? '', finish, undo };
+}
+
+function removeIfPossible(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Left for later.
+  }
 }
 
 /** Makes a second name for a file, unless a killed move has made it already; says where it cannot be made. */

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { systemErrorCode } from '../protocol/errors.js';
 import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './own-schema.js';
@@ -86,7 +87,7 @@ export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpen
   const exists = existsSync(file);
   const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
   if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
-  const prepared: Prepared = mayCreate ? prepareOwn(file) : { isUnusable: false, problem: undefined };
+  const prepared: Prepared = mayCreate ? await prepareOwn(file) : { isUnusable: false, problem: undefined };
   const { problem, isRemade } = prepared;
   if (prepared.isUnusable) return { stateDb: undefined, problem };
   const readOnly = config.readOnly || (problem !== undefined && !isRemade);
@@ -101,10 +102,10 @@ interface Prepared {
 }
 
 /** Makes and migrates our file; a damaged one is moved aside first. A file of a newer version is left as it is. */
-function prepareOwn(file: string): Prepared {
+async function prepareOwn(file: string): Promise<Prepared> {
   const found = statSync(file, { throwIfNoEntry: false })?.ino;
   try {
-    return migrated(file);
+    return await patiently(() => migrated(file));
   } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : '';
     if (!/^SQLITE_(CORRUPT|NOTADB|ERROR$)/.test(code)) {
@@ -118,7 +119,7 @@ function prepareOwn(file: string): Prepared {
     for (const suffix of isStillThere ? ['', '-wal', '-shm'] : []) {
       if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
     }
-    const made = migrated(file);
+    const made = await patiently(() => migrated(file));
     if (made.isUnusable) return made;
     const problem = `${OWN_STATE_DB} was damaged and moved to ${path.basename(aside)}; it is being made anew`;
     return { isUnusable: false, problem, isRemade: true };
@@ -129,6 +130,22 @@ function prepareOwn(file: string): Prepared {
     };
   }
 }
+
+/** SQLite does not wait for others that turn the same new file into WAL mode at this moment: that is tried again. */
+async function patiently<T>(open: () => T): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
+      if (!isBusy || Date.now() > deadline) throw error;
+      await sleep(25);
+    }
+  }
+}
+
+const PATIENCE_MS = 5000;
 
 function migrated(file: string): { isUnusable: boolean; problem: string | undefined } {
   const isNew = !existsSync(file);
@@ -144,7 +161,7 @@ function migrated(file: string): { isUnusable: boolean; problem: string | undefi
 
 function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; problem: string | undefined } {
   if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
-  const db = new Database(file, { timeout: 1000 });
+  const db = new Database(file, { timeout: 100 });
   try {
     if (!isNew && db.pragma('quick_check(1)', { simple: true }) !== 'ok')
       throw new Database.SqliteError('damaged', 'SQLITE_CORRUPT');

@@ -47,8 +47,8 @@ const NAME = /^state_(\d{1,9})\.sqlite$/;
 
 /**
  * Finds the state DB that Codex uses for a home. Codex's programs keep it in the SQLite home or in `sqlite/` of the home
- * (the desktop app); where there are several, the one last written counts, its write-ahead log included. A file without
- * Codex's tables is none, and a file of a higher generation with the schema of a lower one is a copy of that.
+ * (the desktop app); where there are several, the one last written counts, its write-ahead log included. Beside a
+ * DB of Codex's a file without its tables is none, and one of a higher generation with the schema of a lower one a copy.
  */
 export class StateDbFinder {
   readonly #homes: SqliteHomes;
@@ -63,7 +63,7 @@ export class StateDbFinder {
   find(): StateDbSearch {
     const { main, isConfigured } = this.#homes;
     const others: PassedOver[] = [];
-    let { doubt } = this.#homes;
+    let doubt: string | undefined;
     const files: { file: string; folder: string; generation: number; stat: Stats }[] = [];
     for (const folder of new Set([main, ...this.#homes.others])) {
       const listed = namesIn(folder);
@@ -81,25 +81,25 @@ export class StateDbFinder {
     }
     const [only, ...more] = files;
     // The usual case: who opens it sees what is in it.
-    if (!only || more.length === 0) return { file: only?.file, others, doubt: only ? this.#doubtBeside(doubt) : doubt };
+    // A DB that is there settles where the configuration points.
+    if (!only) return { file: undefined, others, doubt: doubt ?? this.#homes.doubt };
+    if (more.length === 0) return { file: only.file, others, doubt };
     const chosen = choose(files.map((found) => this.#candidate(found)));
-    return { file: chosen.file, others: [...others, ...chosen.others], doubt: this.#doubtBeside(doubt) };
-  }
-
-  /** A DB that is there settles where the configuration points. */
-  #doubtBeside(doubt: string | undefined): string | undefined {
-    return doubt === this.#homes.doubt ? undefined : doubt;
+    return { file: chosen.file, others: [...others, ...chosen.others], doubt };
   }
 
   #candidate(found: { file: string; folder: string; generation: number; stat: Stats }): Candidate {
     const { file, folder, generation, stat } = found;
     const log = statOf(`${file}-wal`);
     const hasLog = log !== undefined && log.size > 0;
-    const identity = `${stat.ino} ${stat.size > 0 || hasLog} ${isReadable(file)}`;
+    const identity = `${stat.ino} ${stat.mtimeMs} ${stat.size > 0 || hasLog} ${isReadable(file)}`;
     let known = this.#contents.get(file);
     if (known?.identity !== identity) {
       known = { identity, ...contentOf(file, stat.size > 0 || hasLog) };
-      this.#contents.set(file, known);
+      // What a lock or a passing failure hides is looked at again.
+      const isKnown = known.content === 'empty' || known.content === 'foreign' || known.schema !== undefined;
+      if (isKnown) this.#contents.set(file, known);
+      else this.#contents.delete(file);
     }
     const writtenAt = Math.max(stat.mtimeMs, hasLog ? log.mtimeMs : 0);
     return { file, folder, generation, writtenAt, content: known.content, schema: known.schema };

@@ -1,4 +1,4 @@
-import { conflict, unsupported } from '../protocol/errors.js';
+import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
@@ -177,7 +177,8 @@ export class CodexThread {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) throw conflict(`thread ${this.threadId} was closed meanwhile`, 'Call again.');
+    if (this.#isClosed)
+      throw new ThreadClosed('conflict', `thread ${this.threadId} was closed meanwhile`, 'Call again.');
   }
 
   async #open(): Promise<void> {
@@ -200,6 +201,9 @@ export class CodexThread {
     }
   }
 }
+
+/** The thread was closed before it took anything of the call: the call can be made anew. */
+export class ThreadClosed extends ThreadkeeperError {}
 
 /** An operation that a thread without a trace cannot take. */
 export const isEphemeral = (threadId: ThreadId, what: string) =>

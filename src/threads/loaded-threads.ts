@@ -32,9 +32,8 @@ export class LoadedThreads {
 
   get(threadId: ThreadId): CodexThread | undefined {
     const thread = this.#threads.get(threadId);
-    if (!thread?.isLost) return thread;
-    this.#forget(thread, 'lost');
-    return undefined;
+    if (thread?.isLost) this.#forget(thread, 'lost');
+    return thread?.isLost || thread?.isClosed ? undefined : thread;
   }
 
   ids(): ThreadId[] {
@@ -74,8 +73,9 @@ export class LoadedThreads {
   async remove(threadId: ThreadId): Promise<void> {
     const thread = this.get(threadId);
     if (!thread) return;
-    await thread.discard();
+    const discarded = thread.discard();
     this.#forget(thread, 'asked');
+    await discarded;
   }
 
   /** Shuts all down side by side, each within the time; what is late is let go without what waits. */
@@ -100,8 +100,9 @@ export class LoadedThreads {
     const outcome = await Promise.race([closing, late]);
     if (outcome !== 'completed') {
       this.#options.warn(`thread ${threadId}: what waited to be written is lost (${outcome})`);
-      await thread.discard().catch(() => undefined);
+      const discarded = thread.discard().catch(() => undefined);
       this.#forget(thread, 'shutdown');
+      await discarded;
     }
     return [threadId, outcome];
   }

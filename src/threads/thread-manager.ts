@@ -17,7 +17,7 @@ import type {
   TurnPage,
 } from '../thread-store/thread-store.js';
 import type { ConversationItem } from '../transcript/turn-writer.js';
-import { CodexThread, isEphemeral, type Submission, type SubmitOptions } from './codex-thread.js';
+import { CodexThread, isEphemeral, type Submission, type SubmitOptions, ThreadClosed } from './codex-thread.js';
 import { LiveThread, type Warned } from './live-thread.js';
 import { LoadedThreads, type Shutdown } from './loaded-threads.js';
 import { type ThreadEventListener, ThreadEvents } from './thread-events.js';
@@ -124,7 +124,7 @@ export class ThreadManager {
           return await thread.submit(items, options);
         } catch (error) {
           // Closed for want of use at this very moment: nothing was taken.
-          if (!thread.isClosed) throw error;
+          if (!(error instanceof ThreadClosed)) throw error;
         }
       }
     });
@@ -199,7 +199,7 @@ export class ThreadManager {
         return await loaded.updateMetadata(patch);
       } catch (error) {
         // Closed at this very moment: nothing was changed, and the store has it.
-        if (!loaded.isClosed) throw error;
+        if (!(error instanceof ThreadClosed)) throw error;
       }
     }
     const update = await this.#store.updateThreadMetadata(threadId, patch);

@@ -171,9 +171,14 @@ async function firstMessage(thread: CodexThread, text: string): Promise<readonly
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
     const hint =
-      'The message is not kept: start again when there is room. If a list shows a thread without a message, archive it.';
-    throw new ThreadkeeperError(error.code, 'the thread could not be started: its message cannot be written', hint, {
-      cause: error,
-    });
+      'The message is not kept. Start again when the cause is gone. If a list shows a thread without a message, archive it.';
+    throw new ThreadkeeperError(
+      error.code,
+      `the thread could not be started, as its message cannot be written: ${error.message}`,
+      hint,
+      {
+        cause: error,
+      },
+    );
   }
 }

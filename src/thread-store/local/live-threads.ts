@@ -123,7 +123,6 @@ export class LiveThreads {
         const isSmall = inherited.reduce((sum, segment) => sum + segment.endByteOffset, 0) <= LARGEST_COPY;
         // Codex shows the turns of a base as far as it has read it, which only a resume there goes on with.
         const isBased = mode === 'paginated' && (isShown || !isSmall);
-        if (isBased && !isShown) warn(baseNotShown(sourceThreadId));
         const meta: SessionMeta = {
           ...metaOf({ ...thread, historyMode: mode }),
           forkedFromId: sourceThreadId,
@@ -135,6 +134,7 @@ export class LiveThreads {
             ? await this.#copiedWhole(inherited, file, meta)
             : await this.#copiedFrom(point.file, endByteOffset, file, meta);
         catalog.made(file);
+        if (isBased && !isShown) warn(baseNotShown(sourceThreadId));
         return { meta, file, recorder, made: undefined };
       }),
     );
@@ -220,7 +220,12 @@ export class LiveThreads {
   #basedOn(file: RolloutFile, meta: SessionMeta, firstOrdinal: number): RolloutRecorder {
     const recorder = RolloutRecorder.lazily(this.#recorderOptions(file, meta), [sessionMetaItem(meta)], firstOrdinal);
     recorder.materialise();
-    recorder.write();
+    try {
+      recorder.write();
+    } catch (error) {
+      recorder.discard();
+      throw error;
+    }
     return recorder;
   }
 

@@ -29,6 +29,8 @@ import { fileOfRow, type ThreadResolver } from './thread-resolver.js';
 
 /** How the rows and the files of a home differ. */
 interface Reconciliation {
+  /** False where no rows could be read: all files are loose then. */
+  readonly hasRows: boolean;
   /** Files to be listed by themselves: without a row, or not where the row says. */
   readonly loose: readonly { file: RolloutFile; row: ThreadRow | undefined }[];
   /** Ids of rows that do not stand for a file where they say it is. */
@@ -70,27 +72,33 @@ export class LocalListing {
     for (;;) {
       const { db } = this.#local.stateDb;
       const page = await this.#list(params);
-      // Rows and files were of two minds when the handle came or went meanwhile.
-      if (this.#local.stateDb.db === db) return page;
+      // Rows and files were of two minds when the handle came or went meanwhile, or was held for one of them.
+      if (page && this.#local.stateDb.db === db) return page;
+      this.#reconciled = undefined;
     }
   }
 
-  async #list(params: ListThreadsParams): Promise<ThreadPage> {
+  async #list(params: ListThreadsParams): Promise<ThreadPage | undefined> {
     const after = decodeListCursor(params);
     const reconciled = await this.#reconcile();
     const loose = await this.#loose(reconciled, params.filter);
     const matches = threadMatcher(params.filter);
     const looseMatches = loose.threads.filter(({ thread }) => matches(thread));
-    const fromRows = await this.#rowPage(params, after, reconciled);
-    const fromFiles = await this.#loosePage(params, after, looseMatches);
+    const found = await this.#rowPage(params, after, reconciled);
+    if ((found !== undefined) !== reconciled.hasRows) return undefined;
+    const fromRows = found ?? { threads: [], counts: [], last: undefined, without: 0 };
+    const { last } = fromRows;
     const compare = comparePositions(params.order);
-    const merged = [...fromRows.threads, ...fromFiles].sort((a, b) => compare(a.position, b.position));
+    const fromFiles = await this.#loosePage(params, after, looseMatches);
+    // What comes after the rows of this page comes with the next.
+    const inReach = fromFiles.filter(({ position }) => !last || compare(position, last) <= 0);
+    const merged = [...fromRows.threads, ...inReach].sort((a, b) => compare(a.position, b.position));
     const counts = mergeCounts(fromRows.counts, looseMatches);
     return {
       threads: merged
         .slice(0, params.limit)
         .map(({ thread, position }) => ({ thread, cursor: encodeListCursor(params, position) })),
-      hasMore: fromRows.hasMore || merged.length > params.limit,
+      hasMore: last !== undefined || merged.length > params.limit,
       total: totalShown(params.filter, counts),
       counts,
       warnings: this.#warnings(reconciled, loose, fromRows.without),
@@ -109,7 +117,7 @@ export class LocalListing {
     params: ListThreadsParams,
     after: ListPosition | undefined,
     reconciled: Reconciliation,
-  ): Promise<{ threads: Placed[]; counts: readonly ThreadCount[]; hasMore: boolean; without: number }> {
+  ): Promise<RowPage | undefined> {
     const { filter, sortBy, order, limit } = params;
     const found = await this.#local.readRows((rows) => {
       const base = this.#rowFilter(rows, filter, reconciled.unusableRows);
@@ -123,7 +131,7 @@ export class LocalListing {
       });
       return { page, counts: this.#counts(rows, base) };
     });
-    if (!found) return { threads: [], counts: [], hasMore: false, without: 0 };
+    if (!found) return undefined;
     const threads: Placed[] = [];
     let without = 0;
     for (const row of found.page) {
@@ -132,12 +140,12 @@ export class LocalListing {
       if (thread) threads.push({ thread, position });
       else without += 1;
     }
-    const hasMore = found.page.length > limit;
-    const last = found.page.at(-1);
-    if (threads.length > 0 || !hasMore || !last) return { threads, counts: found.counts, hasMore, without };
+    const lastRow = found.page.length > limit ? found.page.at(-1) : undefined;
+    const last = lastRow && { time: lastRow.sortTime, id: lastRow.id as ThreadId };
+    if (threads.length > 0 || !last) return { threads, counts: found.counts, last, without };
     // A whole page of rows without content is no end of the list.
-    const next = await this.#rowPage(params, { time: last.sortTime, id: last.id as ThreadId }, reconciled);
-    return { ...next, without: without + next.without };
+    const next = await this.#rowPage(params, last, reconciled);
+    return next && { ...next, without: without + next.without };
   }
 
   /** Undefined for a row whose file has no content any more: it can be listed as little as it can be read. */
@@ -260,7 +268,7 @@ export class LocalListing {
       const [file] = catalog.filesOf(id);
       if (file && !paths.has(id) && !withRow.has(file.path)) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
+    return { hasRows: true, loose, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
   }
 
   /** True for an index of ours that may only be read: its rows can lag behind the files. */
@@ -287,7 +295,15 @@ export class LocalListing {
       const [file] = catalog.filesOf(id);
       if (file) loose.push({ file, row: undefined });
     }
-    return { loose, unusableRows: [], missingFiles: 0, outsideHome: 0, malformed: 0, rowPaths: new Set() };
+    return {
+      hasRows: false,
+      loose,
+      unusableRows: [],
+      missingFiles: 0,
+      outsideHome: 0,
+      malformed: 0,
+      rowPaths: new Set(),
+    };
   }
 
   /** The threads of the loose files; what of these is left out is counted. */
@@ -416,6 +432,14 @@ interface LooseThreads {
   /** Files that hold no thread. */
   without: number;
   readonly copies: string[];
+}
+
+/** Threads of rows; more follow after `last`, if it is there. */
+interface RowPage {
+  readonly threads: readonly Placed[];
+  readonly counts: readonly ThreadCount[];
+  readonly last: ListPosition | undefined;
+  readonly without: number;
 }
 
 /** A thread and its place in the order of the list. */

@@ -127,8 +127,8 @@ export class LocalThreadStore implements ThreadStore {
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     return await this.#writes.run(threadId, async () => {
       this.#assertWritable();
-      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
       await this.#local.readyToWrite();
+      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
       const warnings = await this.#writer.write(threadId, patch);
       if (this.#local.status.kind === 'index')
         await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
@@ -220,10 +220,11 @@ export class LocalThreadStore implements ThreadStore {
     this.#assertWritable();
     await this.#local.readyToWrite();
     const hidden = isArchived && options?.warn ? this.#mover.hiddenWhenArchived(thread) : undefined;
-    if (hidden !== undefined) options?.warn?.(hidden);
-    if (!options?.dryRun) return isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread);
-    await this.#mover.assertMovable(thread);
-    return true;
+    if (options?.dryRun) await this.#mover.assertMovable(thread);
+    const isMoved =
+      options?.dryRun || (isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread));
+    if (isMoved && hidden !== undefined) options?.warn?.(hidden);
+    return isMoved;
   }
 
   /** Puts right what a killed program left half-way. */

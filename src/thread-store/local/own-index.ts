@@ -5,6 +5,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import { statOf } from '../../rollout/regular-file.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { RolloutWatcher } from '../../rollout/rollout-watcher.js';
+import { StateDbLost } from '../../state/state-db.js';
 import type { LocalHome } from './local-home.js';
 import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
 
@@ -61,17 +62,18 @@ export class OwnIndex {
     const dirty = this.#watcher.takeDirty();
     if (dirty.size === 0 && this.#generation === catalog.generation && !isWholeLook) return;
     const { generation } = catalog;
+    let isDone = false;
     try {
-      await this.#compare(dirty, isWholeLook);
-      this.#generation = generation;
-      if (isWholeLook) this.#wholeLookAt = Date.now();
+      isDone = await this.#compare(dirty, isWholeLook);
     } catch (error) {
-      this.#generation = -1;
-      this.#watcher.giveBack(dirty);
-      // Held by another program, or no room: the next list tries again.
-      if (!(error instanceof ThreadkeeperError)) throw error;
-      this.#local.warn(`the index is behind the files for now (${error.message})`);
+      this.#tellBehind(error);
     }
+    if (isDone) this.#generation = generation;
+    if (isDone && isWholeLook) this.#wholeLookAt = Date.now();
+    if (isDone) return;
+    // Held by another program, lost, or no room: the next list tries again.
+    this.#generation = -1;
+    this.#watcher.giveBack(dirty);
   }
 
   /** Indexes a file that this process has just written to: no list lags behind a write of our own. */
@@ -81,19 +83,25 @@ export class OwnIndex {
     try {
       await this.#index([file]);
     } catch (error) {
-      if (!(error instanceof ThreadkeeperError)) throw error;
-      this.#local.warn(`the index is behind the files for now (${error.message})`);
+      this.#tellBehind(error);
     }
+  }
+
+  /** An index that cannot be written is no reason to fail: files serve where it does not. */
+  #tellBehind(error: unknown): void {
+    if (!(error instanceof ThreadkeeperError) && !(error instanceof StateDbLost)) throw error;
+    this.#local.warn(`the index is behind the files for now (${error.message})`);
   }
 
   close(): void {
     this.#watcher.close();
   }
 
-  async #compare(dirty: ReadonlySet<string>, isWholeLook: boolean): Promise<void> {
+  /** False when the index cannot be read now. */
+  async #compare(dirty: ReadonlySet<string>, isWholeLook: boolean): Promise<boolean> {
     const { catalog } = this.#local;
     const indexed = await this.#local.readRows((rows) => rows.indexed());
-    if (!indexed) return;
+    if (!indexed) return false;
     const changed: RolloutFile[] = [];
     for (const threadId of catalog.threadIds()) {
       const [file] = catalog.filesOf(threadId);
@@ -110,6 +118,7 @@ export class OwnIndex {
       });
     }
     for (let start = 0; start < changed.length; start += BATCH) await this.#index(changed.slice(start, start + BATCH));
+    return true;
   }
 
   /** A file that is not named after its thread is found by its row alone. */

@@ -75,7 +75,7 @@ export class ThreadResolver {
    */
   async reading<T>(threadId: ThreadId, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
     const deadline = Date.now() + MOVES_MS;
-    for (;;) {
+    for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, 50)) {
       try {
         const thread = await this.#resolve(threadId);
         this.#seen.add(threadId);
@@ -88,7 +88,7 @@ export class ThreadResolver {
           this.#seen.delete(threadId);
           throw error;
         }
-        await sleep(1);
+        await sleep(pauseMs);
       }
     }
   }
@@ -144,12 +144,12 @@ export class ThreadResolver {
     return `The state DB has a row for it, but there is no rollout of it in the home; the row names ${row.rolloutPath}.${unread}`;
   }
 
-  /** The session_meta that owns a file; undefined when it has none. Throws `internal` when it cannot be read. */
+  /** The session_meta that owns a file; undefined when it has none. Throws the system's error when it cannot be read. */
   async metaOf(file: RolloutFile): Promise<SessionMeta | undefined> {
     const { ino, birthtimeMs, size } = statSync(file.path);
     const identity = `${ino} ${birthtimeMs}`;
     const known = this.#metas.get(file.path);
-    if (known?.identity === identity) return known.meta;
+    if (known?.identity === identity || known?.identity === `${identity} ${size}`) return known.meta;
     if (!this.#local.home.contains(file.path)) {
       throw internalError(
         'the rollout is a link that leaves the home',
@@ -158,8 +158,8 @@ export class ThreadResolver {
     }
     const meta = await ownMeta(file);
     if (this.#metas.size > 50_000) this.#metas.clear();
-    // An empty file may still get its first line.
-    if (meta || size > 0) this.#metas.set(file.path, { identity, meta });
+    // One without a first line may still get it.
+    this.#metas.set(file.path, { identity: meta ? identity : `${identity} ${size}`, meta });
     return meta;
   }
 
