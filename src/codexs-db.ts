@@ -78,7 +78,7 @@ export class CodexsDb {
     if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && doubt === undefined) return;
     if (status.kind === 'codex' && !status.db.isInPlace) this.#handle.lose(status.db, 'it was removed or replaced');
     if (doubt !== undefined) {
-      this.#tell(`serving from the rollout files, and writing nothing: ${doubt}`);
+      this.#tell(`serving from the rollout files, and changing no thread: ${doubt}`);
       this.#handle.wait(doubt);
     } else if (file === undefined) this.#handle.withoutCodex();
     else if (file !== this.#failed.file || Date.now() - this.#failed.at >= RETRY_MS) await this.#open(file);
@@ -96,7 +96,7 @@ export class CodexsDb {
     const { stateDb, problem = 'it cannot be used' } = await openCodexStateDb(file, this.#config);
     if (!stateDb) {
       this.#failed = { file, at: Date.now() };
-      this.#tell(`serving from the rollout files, and writing nothing, without the state DB: ${problem}`);
+      this.#tell(`serving from the rollout files, and changing no thread, without the state DB: ${problem}`);
       this.#handle.wait(problem);
       return;
     }

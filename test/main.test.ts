@@ -203,7 +203,7 @@ describe('the process', () => {
     const { stderr, code } = await run(['--home', home.root], (child) => child.stdin?.end(INITIALIZE));
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /^threadkeeper: serving from the rollout files, and writing nothing, without the state DB: \S+state_5\.sqlite: .*\n$/,
+      /^threadkeeper: serving from the rollout files, and changing no thread, without the state DB: \S+state_5\.sqlite: .*\n$/,
     );
   });
 

@@ -48,7 +48,7 @@ export async function doctor(
 function problemOf({ stateDb: { status }, indexProblem }: HomeThreadkeeper): string | undefined {
   switch (status.kind) {
     case 'waiting':
-      return `${status.reason}. Files are read, and nothing is written. If the DB is damaged, start Codex: it makes a new one. If it may not be read, give the user that runs threadkeeper permission. If config.toml is at fault, mend it.`;
+      return `${status.reason}. Files are read, and no thread can be named, changed or archived. If the DB is damaged, start Codex: it makes a new one. If it may not be read, give the user that runs threadkeeper permission. If config.toml is at fault, mend it.`;
     case 'codex':
       return isWritable(status.db.file)
         ? undefined

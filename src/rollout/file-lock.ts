@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../protocol/errors.js';
@@ -8,11 +8,10 @@ import { openLockFile } from './regular-file.js';
 const RETRY_MS = 10;
 
 /**
- * Runs `action` while holding an exclusive lock on `lockFile`, which is made when missing and left in place.
+ * Runs `action` while holding an exclusive lock on `lockFile`, which is made when missing, in a folder that is there, and left in place.
  * Waits up to `waitMs` for another holder; then throws `conflict`.
  */
 export async function withFileLock<T>(lockFile: string, action: () => T | Promise<T>, waitMs = 5000): Promise<T> {
-  mkdirSync(path.dirname(lockFile), { recursive: true });
   const fd = openLockFile(lockFile);
   try {
     const deadline = Date.now() + waitMs;

@@ -67,7 +67,7 @@ export class NameIndex {
       this.#readNews();
       this.problem = undefined;
     } catch (error) {
-      this.problem = `session_index.jsonl cannot be read (${systemErrorCode(error) ?? 'unknown error'})`;
+      this.problem = `session_index.jsonl cannot be read (${systemErrorCode(error) ?? (error instanceof Error ? error.message : 'unknown error')})`;
     }
   }
 
@@ -85,6 +85,7 @@ export class NameIndex {
 
   /** Reads the terminated lines from `start` on; returns where the next one will begin. */
   #readFrom(start: number): number {
+    this.#home.assertInside(this.#home.nameIndex);
     const source = openPlain(this.#home.nameIndex);
     let offset = start;
     try {

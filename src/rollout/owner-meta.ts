@@ -48,7 +48,7 @@ function metaAtHead(source: RolloutBytes, { threadId }: Pick<Named, 'threadId'>)
     if (isOwnFound) return first;
     const meta = line && sessionMetaOf(line);
     if (meta && (!first || meta.id === threadId)) first = meta;
-    isOwnFound = first?.id === threadId;
+    isOwnFound = first !== undefined && first.id === threadId;
     if (isOwnFound && first?.historyMode === 'paginated') return first;
     seen += 1;
     if (seen >= HEAD_SCAN_LINES) break;

@@ -1,4 +1,4 @@
-import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -211,7 +211,12 @@ export class RolloutCatalog {
   /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
   get copies(): readonly string[] {
     const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesOf(rolloutId).slice(1));
-    const named = copies.filter(({ isExact }) => !isExact).map((file) => this.#relative(file.path));
+    // A second name of one file is a move on its way.
+    const isOther = (file: RolloutFile) => {
+      const counted = this.byRolloutId(file.rolloutId);
+      return counted !== undefined && !isEmpty(file) && statOf(file.path)?.ino !== statOf(counted.path)?.ino;
+    };
+    const named = copies.filter((file) => !file.isExact || isOther(file)).map((file) => this.#relative(file.path));
     return [...named, ...[...this.#folders.values()].flatMap(({ emptyCopies }) => emptyCopies)];
   }
 
@@ -296,16 +301,25 @@ export class RolloutCatalog {
 
   /** A copy is of the thread that its content says; one without content is of none. */
   #sortCopy(
-    file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & { threadId: ThreadId | undefined },
+    file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & Partial<Record<'threadId' | 'rolloutId', ThreadId | undefined>>,
     into: Sorted,
   ): void {
-    const meta = file.isCompressed ? undefined : firstMetaNow(file);
+    const meta = file.isCompressed ? undefined : firstMetaNow({ ...file, threadId: file.threadId });
     const threadId = meta?.id ?? (file.isCompressed ? file.threadId : undefined);
     const name = this.#relative(file.path);
-    if (!threadId) {
-      this.#sizes.set(name, statOf(file.path)?.size ?? 0);
-      into.emptyCopies.push(name);
-    } else into.files.push({ ...file, threadId, rolloutId: threadId });
+    if (threadId) {
+      // After a revert the name holds a rollout id of the file's own.
+      const rolloutId = file.threadId === threadId && file.rolloutId ? file.rolloutId : threadId;
+      into.files.push({ ...file, threadId, rolloutId });
+      return;
+    }
+    const why = unreadableBecause(file.path);
+    if (why !== undefined) {
+      into.passedOver.push({ path: name, why });
+      return;
+    }
+    this.#sizes.set(name, statOf(file.path)?.size ?? 0);
+    into.emptyCopies.push(name);
   }
 
   /** A copy that was just being made may have its content by now: its folder does not tell. */
@@ -416,11 +430,26 @@ function compareCurrent(a: RolloutFile, b: RolloutFile): number {
     return (statOf(exact.path)?.size ?? 0) > 0 ? sign : -sign;
   }
   if (!a.isExact) return modifiedAt(b.path) - modifiedAt(a.path) || (a.path < b.path ? -1 : 1);
+  const emptyLast = Number(isEmpty(a)) - Number(isEmpty(b));
+  if (emptyLast !== 0) return emptyLast;
   if (a.isArchived !== b.isArchived) return a.isArchived ? 1 : -1;
   if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
   if (a.rolloutId !== b.rolloutId)
     return modifiedAt(b.path) - modifiedAt(a.path) || (a.rolloutId < b.rolloutId ? 1 : -1);
   return Number(a.isCompressed) - Number(b.isCompressed);
+}
+
+function unreadableBecause(file: string): string | undefined {
+  try {
+    accessSync(file, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return `may not be read (${systemErrorCode(error) ?? 'unknown error'})`;
+  }
+}
+
+function isEmpty(file: RolloutFile): boolean {
+  return statOf(file.path)?.size === 0;
 }
 
 function modifiedAt(file: string): number {

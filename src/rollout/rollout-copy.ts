@@ -41,7 +41,7 @@ async function copyInto(draft: RolloutDraft, source: RolloutBytes, from: string)
     if (size !== before.size || mtimeMs !== before.mtimeMs) {
       throw conflict('the rollout was written while it was copied', 'Nothing was moved. Call again.');
     }
-    draft.replace(before.mtimeMs, before.mode);
+    draft.replace(before);
   } finally {
     draft.close();
   }

@@ -3,6 +3,7 @@ import {
   closeSync,
   existsSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   futimesSync,
   linkSync,
@@ -10,6 +11,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -60,8 +62,10 @@ export class RolloutDraft {
     }
   }
 
-  /** As finish, in the place of what has that name, with these permissions; the name is on the disk then, too. */
-  replace(modifiedAt: number, mode: number): void {
+  /** As finish, in the place of what has that name, with the time, the owner and the permissions of another; the name is on the disk then, too. */
+  replace({ mtimeMs: modifiedAt, mode, uid, gid }: Pick<Stats, 'mtimeMs' | 'mode' | 'uid' | 'gid'>): void {
+    // Whose it is only root can say.
+    if (process.geteuid?.() === 0) fchownSync(this.#fd, uid, gid);
     fchmodSync(this.#fd, mode);
     futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
     fsyncSync(this.#fd);

@@ -18,7 +18,8 @@ export interface RolloutFileName {
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
 const STAMP = '\\d{4}-\\d{2}-\\d{2}T\\d{2}-\\d{2}-\\d{2}';
 const EXACT = new RegExp(`^rollout-(${STAMP})-(${UUID})(?:_(${UUID}))?\\.jsonl(\\.zst)?$`, 'i');
-const INEXACT = new RegExp(`^rollout-(${STAMP})?.*?(${UUID})?(?:_(${UUID}))?[^/]*\\.jsonl(\\.zst)?$`);
+const INEXACT = new RegExp(`^rollout-(${STAMP})?.*\\.jsonl(\\.zst)?$`);
+const IDS = new RegExp(`(${UUID})(?:_(${UUID}))?`, 'i');
 
 /** The parts of a file name, or undefined when it is not the name of a rollout as Codex gives it. */
 export function parseRolloutFileName(name: string): RolloutFileName | undefined {
@@ -35,14 +36,20 @@ export function parseRolloutFileName(name: string): RolloutFileName | undefined 
  * What can be told of a name that a copy, a sync program or a person made: Codex reads every `rollout-….jsonl` and lets the
  * content say which thread it is. Undefined for any other name.
  */
-export function inexactRolloutName(
-  name: string,
-): (Omit<RolloutFileName, 'threadId' | 'rolloutId'> & { readonly threadId: ThreadId | undefined }) | undefined {
+export function inexactRolloutName(name: string):
+  | (Omit<RolloutFileName, 'threadId' | 'rolloutId'> & {
+      readonly threadId: ThreadId | undefined;
+      readonly rolloutId: ThreadId | undefined;
+    })
+  | undefined {
   const match = INEXACT.exec(name);
   if (!match) return undefined;
   const stamp = match[1] ?? '';
   const createdAt = parseRolloutTime(stamp) ?? 0;
-  return { threadId: asThreadId(match[2]), stamp, createdAt, isCompressed: match[4] !== undefined, isExact: false };
+  const ids = IDS.exec(name);
+  const threadId = asThreadId(ids?.[1]);
+  const rolloutId = asThreadId(ids?.[2]) ?? threadId;
+  return { threadId, rolloutId, stamp, createdAt, isCompressed: match[2] !== undefined, isExact: false };
 }
 
 /** `YYYY/MM/DD` as path segments: the folder under `sessions/` where a rollout of this stamp lives. */

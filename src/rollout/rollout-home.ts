@@ -44,6 +44,9 @@ export class RolloutHome {
     const stat = statSync(this.root, { throwIfNoEntry: false });
     if (stat?.isDirectory()) return undefined;
     if (stat) return `The home ${this.root} is no directory. Give the right one with --home or CODEX_HOME.`;
+    const parent = path.dirname(this.root);
+    if (!this.#wasThere && !existsSync(parent))
+      return `The home ${this.root} is not there, nor is ${parent}. Set --home (or CODEX_HOME) to the right directory.`;
     return this.#wasThere
       ? `The home ${this.root} was removed while it was served. Restart the server with --home (or CODEX_HOME) set to where it is now.`
       : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, set --home (or CODEX_HOME) to that directory.`;

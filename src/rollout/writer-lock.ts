@@ -32,7 +32,7 @@ export async function acquireWriterLock(
   span: 'brief' | 'lasting' = 'brief',
 ): Promise<WriterLock> {
   home.assertInside(home.writerLocks);
-  mkdirSync(home.writerLocks, { recursive: true });
+  makeLockFolder(home);
   const file = lockFile(home, threadId);
   const deadline = Date.now() + PATIENCE_MS;
   const mode = span === 'brief' ? BRIEF : LASTING;
@@ -114,8 +114,18 @@ export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<
   });
 }
 
+/** Never the home itself: one that was removed is not made again. */
+function makeLockFolder({ writerLocks }: RolloutHome): void {
+  try {
+    mkdirSync(writerLocks);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  }
+}
+
 function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
   home.assertInside(home.writerLocks);
+  makeLockFolder(home);
   return withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
 }
 

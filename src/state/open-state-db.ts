@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, renameSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -87,6 +87,9 @@ export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpen
   const exists = existsSync(file);
   const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
   if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
+  if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    return { stateDb: undefined, problem: `${OWN_STATE_DB} is a link, which is not followed` };
+  }
   const prepared: Prepared = mayCreate ? await prepareOwn(file) : { isUnusable: false, problem: undefined };
   const { problem, isRemade } = prepared;
   if (prepared.isUnusable) return { stateDb: undefined, problem };

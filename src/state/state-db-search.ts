@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { isWithoutResources, readFailure, systemErrorCode } from '../protocol/errors.js';
@@ -16,7 +16,7 @@ export interface SqliteHomes {
 }
 
 /** What is in a file named `state_<n>.sqlite`. */
-type Content = 'codex' | 'unreadable' | 'damaged' | 'empty' | 'foreign';
+type Content = 'codex' | 'unreadable' | 'damaged' | 'empty' | 'foreign' | 'garbage';
 
 interface Candidate {
   readonly file: string;
@@ -76,14 +76,21 @@ export class StateDbFinder {
         const file = path.join(folder, name);
         const stat = statOf(file);
         if (stat?.isFile()) files.push({ file, folder, generation: Number(NAME.exec(name)?.[1]), stat });
-        else others.push({ file, why: 'it is no file' });
+        else if (!stat && lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
+          doubt ??= `${file} is a link to what is not there`;
+        } else others.push({ file, why: 'it is no file' });
       }
     }
     const [only, ...more] = files;
-    // The usual case: who opens it sees what is in it.
     // A DB that is there settles where the configuration points.
     if (!only) return { file: undefined, others, doubt: doubt ?? this.#homes.doubt };
-    if (more.length === 0) return { file: only.file, others, doubt };
+    if (more.length === 0) {
+      const { content } = this.#candidate(only);
+      // One that is empty Codex may be about to fill; one with tables of another program it will not touch.
+      if (content !== 'foreign') return { file: only.file, others, doubt };
+      const foreign = { file: only.file, why: 'it is not a state DB of Codex' };
+      return { file: undefined, others: [...others, foreign], doubt: doubt ?? this.#homes.doubt };
+    }
     const chosen = choose(files.map((found) => this.#candidate(found)));
     return { file: chosen.file, others: [...others, ...chosen.others], doubt };
   }
@@ -108,11 +115,12 @@ export class StateDbFinder {
 
 function choose(candidates: readonly Candidate[]): { file: string | undefined; others: PassedOver[] } {
   const reasons = new Map<Candidate, string>();
-  const isReal = ({ content }: Candidate) => content !== 'empty' && content !== 'foreign';
+  const isReal = ({ content }: Candidate) => !['empty', 'foreign', 'garbage'].includes(content);
   const hasReal = candidates.some(isReal);
   for (const candidate of candidates) {
     if (hasReal && candidate.content === 'empty') reasons.set(candidate, 'it is empty');
-    if (hasReal && candidate.content === 'foreign') reasons.set(candidate, 'it is not a state DB of Codex');
+    if (hasReal && (candidate.content === 'foreign' || candidate.content === 'garbage'))
+      reasons.set(candidate, 'it is not a state DB of Codex');
     const original = candidates.find((other) => isCopyOf(candidate, other));
     if (original) reasons.set(candidate, `it is a copy of ${path.basename(original.file)}`);
   }
@@ -124,11 +132,15 @@ function choose(candidates: readonly Candidate[]): { file: string | undefined; o
   return { file: first?.file, others: [...reasons].map(([{ file }, why]) => ({ file, why })) };
 }
 
+/** Codex 0.169 uses generation 5; of others the lowest comes first. */
+const rank = ({ generation }: Candidate) => (generation === 5 ? 0 : generation);
+
 /** Codex counts a generation up because the schema is another one: the same schema under a higher number is a copy. */
 function isCopyOf(copy: Candidate, original: Candidate): boolean {
   return (
     copy.folder === original.folder &&
-    copy.generation > original.generation &&
+    copy !== original &&
+    rank(copy) > rank(original) &&
     copy.schema !== undefined &&
     copy.schema === original.schema
   );
@@ -153,7 +165,7 @@ function contentOf(file: string, hasBytes: boolean): { content: Content; schema:
     const code = error instanceof Database.SqliteError ? error.code : '';
     // A lock says that somebody uses it.
     if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return { content: 'codex', schema: undefined };
-    if (code === 'SQLITE_NOTADB') return { content: 'foreign', schema: undefined };
+    if (code === 'SQLITE_NOTADB') return { content: 'garbage', schema: undefined };
     return { content: /^SQLITE_CORRUPT/.test(code) ? 'damaged' : 'unreadable', schema: undefined };
   } finally {
     db?.close();

@@ -1,6 +1,6 @@
 import type { HistoryMode } from '../protocol/history-mode.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { JsonObject } from '../protocol/json.js';
+import { type JsonObject, strictJson } from '../protocol/json.js';
 import { eventItem, type RolloutItem, responseItem } from '../protocol/rollout-item.js';
 
 /** What an agent tells of its conversation. */
@@ -132,7 +132,7 @@ export class TurnWriter {
     const { tool, arguments: args, output, status } = item;
     const callId = `call_${id}`;
     return [
-      responseItem({ type: 'function_call', name: tool, arguments: JSON.stringify(args), call_id: callId }),
+      responseItem({ type: 'function_call', name: tool, arguments: strictJson(args), call_id: callId }),
       responseItem({ type: 'function_call_output', call_id: callId, output }),
       this.#toolResult(callId, { tool, args, output, isFailed: status === 'failed' }, now),
     ];

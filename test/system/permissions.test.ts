@@ -83,7 +83,7 @@ describe('a server that may not', () => {
     const server = await serve();
     const { total, warnings } = await server.call<ThreadList>('list_threads', {});
     expect(total).toBe(2);
-    expect(warnings?.join()).toContain('nothing can be written');
+    expect(warnings?.join()).toContain('no thread can be named, changed or archived');
     for (const [tool, args] of WRITES(one.id)) {
       expect(await server.failure(tool, args)).toMatchObject({
         code: 'conflict',

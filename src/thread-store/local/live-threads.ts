@@ -23,7 +23,7 @@ import { newThread } from '../new-thread.js';
 import type { CreateThreadParams, ForkThreadParams, StoredThread } from '../thread-store.js';
 import { type ForkPoint, forkPoint } from './fork-point.js';
 import type { LocalHome } from './local-home.js';
-import { historyModeOf, type ThreadResolver } from './thread-resolver.js';
+import { assertOwn, historyModeOf, type ThreadResolver } from './thread-resolver.js';
 
 /** A thread that this process has open for writing, under Codex's writer lock. */
 export interface OpenThread {
@@ -78,7 +78,9 @@ export class LiveThreads {
   async resume(threadId: ThreadId): Promise<void> {
     await this.#resolver.resolve(threadId);
     await this.#opening(threadId, () =>
-      this.#resolver.reading(threadId, async ({ file, meta }) => {
+      this.#resolver.reading(threadId, async (thread) => {
+        assertOwn(thread);
+        const { file, meta } = thread;
         if (file.isArchived) {
           throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
         }

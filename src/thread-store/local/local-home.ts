@@ -85,7 +85,7 @@ export class LocalHome {
     this.home.assertWritable();
     throw conflict(
       `Codex’s state DB cannot be written now (${status.reason})`,
-      'Nothing was changed: Codex would not see it. Try again in a moment. If it stays so, threadkeeper doctor says what stands in the way.',
+      'Nothing was changed: Codex would not see it. Try again in a moment. If it stays so, start Codex once, which makes or mends its DB; threadkeeper doctor says what stands in the way.',
     );
   }
 

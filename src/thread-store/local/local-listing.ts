@@ -321,7 +321,8 @@ export class LocalListing {
       try {
         const thread = await this.#looseThread(file, row, reading);
         if (!thread) value.without += 1;
-        else if (seen.has(thread.threadId) || this.#hasFileOfItsOwn(thread.threadId, file)) value.copies.push(name);
+        else if (seen.has(thread.threadId) || (await this.#hasFileOfItsOwn(thread.threadId, file)))
+          value.copies.push(name);
         else {
           seen.add(thread.threadId);
           value.threads.push({ thread, file, row });
@@ -338,8 +339,13 @@ export class LocalListing {
   }
 
   /** A file that is named after another thread is a copy where its thread has a file of its own name. */
-  #hasFileOfItsOwn(threadId: ThreadId, file: RolloutFile): boolean {
-    return threadId !== file.threadId && this.#local.catalog.filesOf(threadId).length > 0;
+  async #hasFileOfItsOwn(threadId: ThreadId, file: RolloutFile): Promise<boolean> {
+    if (threadId === file.threadId) return false;
+    for (const other of this.#local.catalog.filesOf(threadId)) {
+      const meta = await this.#resolver.metaOf(other).catch(() => undefined);
+      if (meta?.id === threadId) return true;
+    }
+    return false;
   }
 
   /** Undefined for a file that holds no thread: an empty one, or one without any line that parses. */
@@ -390,7 +396,8 @@ export class LocalListing {
       if (count > 0) warnings.push(text);
     };
     if (home.absence !== undefined) warnings.push(home.absence);
-    if (status.kind === 'waiting') warnings.push(`Read from the files; nothing can be written: ${status.reason}.`);
+    if (status.kind === 'waiting')
+      warnings.push(`Read from the files; no thread can be named, changed or archived: ${status.reason}.`);
     if (names.problem !== undefined) warnings.push(`Names may be missing: ${names.problem}.`);
     const withPaths = (list: readonly LeftOut[]) => list.map(({ path: file, why }) => `${file} (${why})`);
     const unread = [...withPaths(catalog.passedOver), ...withPaths(loose.unreadable)];

@@ -37,7 +37,7 @@ import { PreviewReader } from './preview-reader.js';
 import { rolloutTurns } from './rollout-turns.js';
 import { threadFromFile, threadFromRow } from './stored-thread.js';
 import { ThreadMover } from './thread-mover.js';
-import { historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
+import { assertOwn, historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
 
 export interface LocalThreadStoreOptions {
   readonly library: RolloutLibrary;
@@ -213,6 +213,7 @@ export class LocalThreadStore implements ThreadStore {
 
   async #moved(thread: ResolvedThread, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     const { threadId } = thread;
+    assertOwn(thread);
     if (thread.file.isArchived === isArchived) {
       if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
       return false;
@@ -267,7 +268,7 @@ function described(status: StateDbStatus): string {
     case 'index':
       return `state DB ${status.db.file}`;
     case 'waiting':
-      return `from the rollout files, nothing can be written: ${status.reason}`;
+      return `from the rollout files, no thread can be changed: ${status.reason}`;
     default:
       return 'no state DB, from the rollout files';
   }

@@ -13,7 +13,7 @@ import type { LocalHome } from './local-home.js';
 import { PreviewReader } from './preview-reader.js';
 import { rowOfRollout } from './row-of-rollout.js';
 import { rowOwnName, threadFromFile } from './stored-thread.js';
-import { historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
+import { assertOwn, historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
 
 /** Fields that can be set without Codex's state DB: the name has the name index, the others the rollout. */
 const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMode']);
@@ -139,6 +139,7 @@ export class MetadataWriter {
   }
 
   async #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<void> {
+    assertOwn(thread);
     if (this.#local.status.kind !== 'codex') {
       const lost = await this.#fieldsNotInFile(thread, fields);
       if (lost.length > 0) {

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statSync, unlinkSync, utimesSync } from 'node:fs';
 import path from 'node:path';
-import { ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
+import { systemErrorCode, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { ownMeta } from '../../rollout/owner-meta.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
@@ -57,7 +57,7 @@ export class ThreadMover {
   async unarchive(found: ResolvedThread): Promise<boolean> {
     return await this.#move(found, false, activePath, (currentPath) => {
       const now = Date.now();
-      utimesSync(currentPath, now / 1000, now / 1000);
+      touch(currentPath, now);
       return { archived: 0, archived_at: null, updated_at: Math.floor(now / 1000), updated_at_ms: now };
     });
   }
@@ -152,7 +152,7 @@ export class ThreadMover {
         const row = before;
         if (row) await this.#local.keepRow(threadId, (rows) => rows.update(threadId, row));
         move.undo();
-        utimesSync(thread.file.path, atime, mtime);
+        if (existsSync(thread.file.path)) utimesSync(thread.file.path, atime, mtime);
         throw error;
       }
       for (const file of files) this.#local.catalog.moved(file, target(home, file));
@@ -186,5 +186,14 @@ export class ThreadMover {
       if ((await ownMeta(other))?.id === threadId) files.push(other);
     }
     return files;
+  }
+}
+
+/** The time of a file of another user cannot be set: the row says it all the same. */
+function touch(file: string, time: number): void {
+  try {
+    utimesSync(file, time / 1000, time / 1000);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EPERM') throw error;
   }
 }

@@ -18,7 +18,7 @@ import { ownMeta } from '../../rollout/owner-meta.js';
 import { isRegularFile } from '../../rollout/regular-file.js';
 import type { LeftOut } from '../../rollout/rollout-catalog.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
-import { parseRolloutFileName } from '../../rollout/rollout-file-name.js';
+import { inexactRolloutName, parseRolloutFileName } from '../../rollout/rollout-file-name.js';
 import type { RolloutHome } from '../../rollout/rollout-home.js';
 import { isNoThread } from '../../rollout/rollout-metadata.js';
 import { hasWriter } from '../../rollout/writer-lock.js';
@@ -32,6 +32,8 @@ export interface ResolvedThread {
   /** Undefined for a file without a session_meta that parses; then the file's name speaks. */
   readonly meta: SessionMeta | undefined;
   readonly row: ThreadRow | undefined;
+  /** The thread that the content says it is, where that is another one: then nothing is written under this id. */
+  readonly ownerId?: ThreadId | undefined;
 }
 
 /** A look at the files younger than this is good enough for what a list shows. */
@@ -131,7 +133,8 @@ export class ThreadResolver {
     if (file.isExact && file.threadId === threadId) return false;
     this.#local.catalog.refresh(LOOK_MS);
     const [named] = this.#local.catalog.filesOf(threadId);
-    return named?.isExact === true && named.path !== file.path && existsSync(named.path);
+    const isSameRollout = named?.rolloutId === file.rolloutId;
+    return isSameRollout && named.isExact && named.path !== file.path && existsSync(named.path);
   }
 
   #whereLooked(row: ThreadRow | undefined): string {
@@ -183,7 +186,7 @@ export class ThreadResolver {
         if (meta?.id === threadId) return { threadId, file, meta, row };
         if (!meta && isNoThread((await this.#local.summaries.head(file)).metadata)) empty ??= file;
         // Its name says whose it is, where its content says nothing or names another thread.
-        else byName ??= { threadId, file, meta: meta && { ...meta, id: threadId }, row };
+        else byName ??= { threadId, file, meta: meta && { ...meta, id: threadId }, row, ownerId: meta?.id };
       } catch (error) {
         if (isVanished(error)) {
           catalog.refresh();
@@ -270,8 +273,15 @@ export function fileOfRow(
     createdAt: row.createdAt,
     isCompressed: file.endsWith('.zst'),
     isExact: false,
+    ...inexactIds(path.basename(file), threadId),
   };
   return { ...name, path: file, isArchived: home.isArchivedPath(file) };
+}
+
+/** What the name of a copy tells of its rollout and its time, where it is of this thread. */
+function inexactIds(name: string, threadId: ThreadId): Partial<Pick<RolloutFile, 'rolloutId' | 'stamp'>> {
+  const told = inexactRolloutName(name);
+  return told?.threadId === threadId ? { rolloutId: told.rolloutId ?? threadId, stamp: told.stamp } : {};
 }
 
 /** A file that could not be read, and why. */
@@ -283,6 +293,15 @@ interface Unreadable {
 function isVanished(error: unknown): boolean {
   const cause = error instanceof ThreadkeeperError ? (error.cause ?? error) : error;
   return systemErrorCode(cause) === 'ENOENT';
+}
+
+/** Throws `unsupported` for a thread whose rollout says that it is another one: writes go by the id in the content. */
+export function assertOwn({ threadId, ownerId, file }: ResolvedThread): void {
+  if (ownerId === undefined) return;
+  throw unsupported(
+    `${path.basename(file.path)} is named after thread ${threadId} and holds thread ${ownerId}`,
+    `Nothing was changed. Use the id ${ownerId}.`,
+  );
 }
 
 /** Its row says where a thread is, and its folder says nothing. */
