@@ -35,8 +35,8 @@ export interface TurnSource<P> {
   forward(start: P, end: P): AsyncIterable<SourceLine>;
   /** Lines before `end` that begin a turn or take turns back, newest first. */
   startsBefore(end: P): AsyncIterable<TurnStart<P>>;
-  /** Which of these turns some line before a place names. */
-  namedBefore(turnIds: ReadonlySet<string>, end: P): Promise<ReadonlySet<string>>;
+  /** Which of these turns some line before a place names, or with `starts` begins. */
+  namedBefore(turnIds: ReadonlySet<string>, end: P, what: 'names' | 'starts'): Promise<ReadonlySet<string>>;
   /** True when it is known, without reading all of it, that no turn was ever rolled back. */
   hasNoRollbacks(): Promise<boolean>;
   /** Throws `staleCursor` when no line begins there. */
@@ -223,7 +223,9 @@ export class TurnPager<P> {
     const mayBeLive = await fill(builder);
     const { unknownTurnIds } = builder;
     if (earlier || unknownTurnIds.size === 0) return await this.#finish(builder, mayBeLive);
-    const before = await this.#source.namedBefore(unknownTurnIds, start);
+    // Only in a paginated rollout a line other than its beginning makes a turn.
+    const what = this.#options.mode === 'legacy' ? 'starts' : 'names';
+    const before = await this.#source.namedBefore(unknownTurnIds, start, what);
     if (before.size === unknownTurnIds.size) return await this.#finish(builder, mayBeLive);
     const again = this.#builder(options, before);
     return await this.#finish(again, await fill(again));
@@ -231,7 +233,7 @@ export class TurnPager<P> {
 
   async #finish(builder: TurnBuilder, mayBeLive: boolean): Promise<Turn[]> {
     const turns = builder.finish(true);
-    const isOpen = turns.at(-1)?.status === 'inProgress';
+    const isOpen = turns.some(({ status }) => status === 'inProgress');
     return isOpen && !(mayBeLive && (await this.#options.isLive())) ? builder.finish(false) : turns;
   }
 

@@ -116,22 +116,27 @@ class RolloutTurnSource implements TurnSource<Position> {
       const part = partOf(raw);
       if (part !== 'start' && part !== 'rollback' && part !== 'unknown') continue;
       const line = this.#parse(raw, rolloutId);
-      const event = line?.type === 'event_msg' ? asString(line.payload['type']) : undefined;
-      const turn = event === undefined ? undefined : factsOfType({ type: 'event_msg', payloadType: event })?.turn;
+      const turn = turnPartOf(line);
       const rolledBack = turn === 'rollback' ? Math.max(0, asNumber(line?.payload['num_turns']) ?? 0) : 0;
       if (turn === 'start' || rolledBack > 0) yield { position: this.#at(index, raw.offset), rolledBack };
     }
   }
 
-  async namedBefore(turnIds: ReadonlySet<string>, end: Position): Promise<ReadonlySet<string>> {
+  async namedBefore(
+    turnIds: ReadonlySet<string>,
+    end: Position,
+    what: 'names' | 'starts',
+  ): Promise<ReadonlySet<string>> {
     const named = new Set<string>();
     for await (const { raw, rolloutId } of this.#backward(end)) {
       const part = partOf(raw);
-      if (part === 'none') continue;
+      if (part === 'none' || (what === 'starts' && part !== 'start' && part !== 'unknown')) continue;
       const told = part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1];
       if (told !== undefined && !turnIds.has(told)) continue;
-      const turnId = asString(this.#parse(raw, rolloutId)?.payload['turn_id']);
-      if (turnId !== undefined && turnIds.has(turnId)) named.add(turnId);
+      const line = this.#parse(raw, rolloutId);
+      const turnId = asString(line?.payload['turn_id']);
+      const isMeant = what === 'names' || turnPartOf(line) === 'start';
+      if (isMeant && turnId !== undefined && turnIds.has(turnId)) named.add(turnId);
       if (named.size === turnIds.size) break;
     }
     return named;
@@ -240,4 +245,9 @@ function partOf(raw: RawLine): TurnPart | 'none' | 'unknown' {
   const head = headOfLine(linePrefix(raw, HEAD_BYTES));
   if (!head) return 'unknown';
   return factsOfType(head)?.turn ?? 'none';
+}
+
+function turnPartOf(line: RolloutLine | undefined): TurnPart | undefined {
+  const event = line?.type === 'event_msg' ? asString(line.payload['type']) : undefined;
+  return event === undefined ? undefined : factsOfType({ type: 'event_msg', payloadType: event })?.turn;
 }

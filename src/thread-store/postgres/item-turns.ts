@@ -14,6 +14,7 @@ const quoted = (names: readonly string[]) => names.map((name) => `'${name}'`).jo
 /** What no turn is made of stays in the database. */
 const MAKES_TURNS = `type NOT IN (${quoted(LINES)}) AND coalesce(event, '') NOT IN (${quoted(EVENTS)})`;
 const BEGINS_TURN = `event IN (${quoted(eventsWith('start', 'rollback'))})`;
+const STARTS_TURN = `event IN (${quoted(eventsWith('start'))})`;
 /** Lines that may name a turn. */
 const NAMES_TURN = `type = 'event_msg' AND event NOT IN (${quoted(EVENTS)})`;
 
@@ -77,10 +78,11 @@ export class ItemTurns implements TurnSource<number> {
     }
   }
 
-  async namedBefore(turnIds: ReadonlySet<string>, end: number): Promise<ReadonlySet<string>> {
+  async namedBefore(turnIds: ReadonlySet<string>, end: number, what: 'names' | 'starts'): Promise<ReadonlySet<string>> {
+    const where = what === 'names' ? NAMES_TURN : STARTS_TURN;
     const rows = await this.#db.query(
       `SELECT DISTINCT payload ->> 'turn_id' AS id FROM {items}
-      WHERE thread_id = $1 AND ordinal < $2 AND ${NAMES_TURN} AND payload ->> 'turn_id' = ANY($3)`,
+      WHERE thread_id = $1 AND ordinal < $2 AND ${where} AND payload ->> 'turn_id' = ANY($3)`,
       [this.#threadId, end, [...turnIds]],
     );
     return new Set(rows.map(({ id }) => String(id)));

@@ -46,6 +46,44 @@ describe('turns of a rollout that lost a line', () => {
     60_000,
   );
 
+  it.each(['legacy', 'paginated'] as const)('are the same where lines are in any order (%s)', async (mode) => {
+    const home = new TestHome();
+    const next = random(7);
+    const pick = <T>(values: readonly T[]): T => values[next(values.length)] as T;
+    const item = (turnId: string, type: string, text: string) =>
+      event({
+        type: 'item_completed',
+        turn_id: turnId,
+        item: { type, id: `${type}-${text}`, content: [{ type: type === 'AgentMessage' ? 'Text' : 'text', text }] },
+      });
+    const ids = Array.from({ length: 400 }, () => {
+      let started = 0;
+      const lines = Array.from({ length: 4 + next(10) }, (_, n) => {
+        // Of turns that began, will begin, or never do; each begins once.
+        const turnId = `t${next(started + 2)}`;
+        if (next(4) === 0) {
+          started += 1;
+          return event({ type: 'task_started', turn_id: `t${started}` });
+        }
+        return pick([
+          event({ type: 'task_complete', turn_id: turnId }),
+          event({ type: 'turn_aborted', turn_id: turnId, reason: 'interrupted' }),
+          ...(mode === 'legacy'
+            ? [event({ type: 'user_message', message: `q${n}` }), event({ type: 'agent_message', message: `a${n}` })]
+            : [item(turnId, 'UserMessage', `q${n}`), item(turnId, 'AgentMessage', `a${n}`)]),
+        ]);
+      });
+      return home.rollout({ mode, lines }).id;
+    });
+    const store = await openStore(home.root);
+    for (const id of ids) {
+      const whole = told(await pages(store, id, 'oldestFirst', 100));
+      for (const order of ['newestFirst', 'oldestFirst'] as const)
+        for (const limit of [1, 2, 100])
+          expect(told(await pages(store, id, order, limit)), `${id}, ${order} ${limit}`).toEqual(whole);
+    }
+  });
+
   it('count each bad line once, whatever the order', async () => {
     const home = new TestHome();
     const { id } = home.rollout({
@@ -121,3 +159,12 @@ describe('a rollout that another program had in its hands', () => {
     }
   });
 });
+
+/** Whole numbers below a limit, the same ones each time. */
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * below);
+  };
+}
