@@ -27,8 +27,10 @@ export function codexConfig(home: string, warn: Warn): CodexConfig {
   } catch (error) {
     const isMissing = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR';
     if (isMissing) return {};
-    warn('config.toml cannot be read; its sqlite_home and model_provider, if any, are not used');
-    const problem = `${file} cannot be read, and may say that Codex keeps its state DB elsewhere`;
+    // Of a mistake in the text the first line says what it is, and where.
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    warn(`config.toml is not understood (${why}); its sqlite_home and model_provider, if any, are not used`);
+    const problem = `${file} is not understood (${why}), and may say that Codex keeps its state DB elsewhere: mend it`;
     return { problem };
   }
 }

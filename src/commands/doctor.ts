@@ -22,9 +22,9 @@ export async function doctor(
   const { manager, library, stateDb: handle, otherStateDbs, installationId } = parts;
   const check = await checkHome(library, handle.db);
   const stateDbProblem = problemOf(parts);
-  const isHealthy = check.findings.length === 0 && stateDbProblem === undefined;
+  const { absence } = parts.library.home;
+  const isHealthy = check.findings.length === 0 && stateDbProblem === undefined && absence === undefined;
   const stateDb = handle.db && path.basename(handle.db.file);
-  const { absence } = library.home;
   if (json) {
     const facts = { home: library.home.root, absence, installationId, stateDb, stateDbProblem, otherStateDbs };
     return { report: jsonLine({ ...facts, ...check }), isHealthy };
@@ -36,10 +36,12 @@ export async function doctor(
     ...otherStateDbs.map(({ file, why }) => `state DB that is not used: ${file} (${why})`),
     `${check.rollouts} threads in files, ${check.rows} rows, ${check.edges} spawn edges, ${check.names} names`,
     ...(stateDbProblem === undefined ? [] : [`state DB: ${stateDbProblem}`]),
-    ...byKind(check.findings),
+    ...(absence === undefined ? byKind(check.findings) : []),
     isHealthy
       ? `Everything agrees.${stateDb === undefined ? ' There is no state DB to compare with.' : ''}`
-      : verdict(check.findings.length, stateDbProblem !== undefined),
+      : absence === undefined
+        ? verdict(check.findings.length, stateDbProblem !== undefined)
+        : 'There was nothing to compare.',
   ];
   return { report: `${lines.join('\n')}\n`, isHealthy };
 }

@@ -44,7 +44,7 @@ export function comparable(view: ThreadView, { thread, updatedAt }: CodexAnswer)
     git: { sha: view.git?.sha ?? null, branch: view.git?.branch ?? null, originUrl: view.git?.originUrl ?? null },
     createdAt: seconds(view.createdAt),
     updatedAt: updatedAt.includes(seconds(view.updatedAt)) ? updatedAt[0] : seconds(view.updatedAt),
-    recencyAt: seconds(view.recencyAt),
+    recencyAt: sameSecond(view.recencyAt, thread.recencyAt ?? thread.updatedAt),
     modelProvider: view.modelProvider,
     model: view.model ?? null,
     agentNickname: view.agent?.nickname ?? null,
@@ -53,6 +53,13 @@ export function comparable(view: ThreadView, { thread, updatedAt }: CodexAnswer)
     forkedFromId: view.forkedFromThreadId ?? null,
     isArchived: view.archived === true,
   };
+}
+
+/** Codex gives times that are equal a millisecond between them, which can be the last one of a second. */
+function sameSecond(time: string, codex: number): number {
+  const at = Date.parse(time);
+  const near = [at, at - 1, at + 1].map((ms) => Math.floor(ms / 1000));
+  return near.includes(codex) ? codex : Math.floor(at / 1000);
 }
 
 export function expected({ thread, isArchived }: CodexAnswer): ReturnType<typeof comparable> {
