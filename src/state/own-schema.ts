@@ -94,7 +94,8 @@ export function migrateOwnSchema(db: Database.Database): number {
     db.pragma(`user_version = ${from + 1}`);
   });
   if (version() < 0) throw new Database.SqliteError('a negative schema version', 'SQLITE_CORRUPT');
-  while (version() < OWN_SCHEMA_VERSION) step.immediate(version());
+  // Asked once a round: another process may take a step at any moment.
+  for (let from = version(); from < OWN_SCHEMA_VERSION; from = version()) step.immediate(from);
   // What a program could have done to the tables since: one that is missing shows here.
   db.prepare('SELECT id, rollout_size FROM threads LIMIT 1').get();
   db.prepare('SELECT child_thread_id FROM thread_spawn_edges LIMIT 1').get();

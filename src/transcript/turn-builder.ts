@@ -198,8 +198,12 @@ export class TurnBuilder {
   #abort(event: JsonObject, anchor: TurnAnchor): void {
     const turn = this.#ended(event, anchor);
     if (!turn) return;
+    const turnId = asString(event['turn_id']);
+    // One that names a turn nobody knows says nothing of an explicit turn.
+    if (turn.isExplicit && turnId !== undefined && turnId !== turn.turnId) return;
     turn.status = 'interrupted';
     this.#setTimes(turn, event);
+    if (turn === this.#current) this.#current = undefined;
   }
 
   #setTimes(turn: OpenTurn, event: JsonObject): void {

@@ -37,6 +37,22 @@ describe('legacy turns', () => {
     ]);
   });
 
+  it('end with what aborts them: what comes after begins another, as in Codex', () => {
+    const after = [said('after'), answered('more')];
+    expect(statuses(turnsOf([started('a'), said('q'), aborted('a'), ...after]))).toEqual([
+      'a interrupted',
+      'rollout-3 completed',
+    ]);
+    // One that names a turn nobody knows says nothing of one that began; an implicit one it ends.
+    expect(statuses(turnsOf([started('a'), said('q'), aborted('x'), ...after, completed('a')]))).toEqual([
+      'a completed',
+    ]);
+    expect(statuses(turnsOf([said('q'), aborted('x'), ...after]))).toEqual([
+      'rollout-0 interrupted',
+      'rollout-2 completed',
+    ]);
+  });
+
   it('are made of user messages where an old file has no such events', () => {
     const turns = turnsOf([said('one'), answered('1'), said('two'), answered('2')]);
     expect(statuses(turns)).toEqual(['rollout-0 completed', 'rollout-2 completed']);
