@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { systemErrorCode } from '../protocol/errors.js';
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
 import { asObject, asString, parseJson, strictJson } from '../protocol/json.js';
@@ -52,11 +52,15 @@ export class NameIndex {
     this.#home.assertInside(this.#home.nameIndex);
     this.#home.assertInside(this.#home.nameIndexLock);
     return await withFileLock(this.#home.nameIndexLock, async () => {
-      const fd = openOrCreate(this.#home.nameIndex);
+      // One that cannot be written is known before anything is; one that is not there is made with its first line.
+      let fd = existsSync(this.#home.nameIndex) ? openOrCreate(this.#home.nameIndex) : undefined;
       try {
-        return await action((threadId, name) => appendLine(fd, threadId, name));
+        return await action((threadId, name) => {
+          fd ??= openOrCreate(this.#home.nameIndex);
+          appendLine(fd, threadId, name);
+        });
       } finally {
-        closeSync(fd);
+        if (fd !== undefined) closeSync(fd);
       }
     });
   }

@@ -1,7 +1,7 @@
 import { accessSync, constants, type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isWithoutResources, readFailure, systemErrorCode } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { TimeSlice } from '../protocol/time-slice.js';
@@ -99,8 +99,12 @@ export class RolloutCatalog {
       for (const folder of level) below.push(...((await this.#listInSlices(folder, slice))?.folders ?? []));
       level = below;
     }
+    // What was listed is compared with what was known in one go: other calls have their turn before and after.
+    const isMuch = this.#listed.size > 0;
+    if (isMuch) await setImmediate();
     this.refresh(maxAgeMs);
     this.#listed.clear();
+    if (isMuch) await setImmediate();
   }
 
   /** What was listed here and is still so need not be looked at again by the refresh that follows. */
@@ -357,7 +361,9 @@ export class RolloutCatalog {
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
     this.#folders = folders;
     // One that was made here and is gone again was never seen in a folder.
-    for (const file of this.#made.splice(0)) if (!listed.has(file) && !existsSync(file.path)) this.#remove(file);
+    const made = this.#made.splice(0);
+    const paths = made.length > 0 ? new Set([...listed].map((file) => file.path)) : undefined;
+    for (const file of made) if (!paths?.has(file.path) && !existsSync(file.path)) this.#remove(file);
   }
 
   #add(file: RolloutFile): void {

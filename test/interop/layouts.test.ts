@@ -13,7 +13,7 @@ import os from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { OurServer, type ThreadReading, type TreeResult } from '../support/mcp-client.js';
+import { OurServer, type ThreadList, type ThreadReading, type TreeResult } from '../support/mcp-client.js';
 import type { CodexThread, CodexTurn } from './codex-answers.js';
 import { AppServer, startMock, writeConfig } from './rig/with-codex.mjs';
 
@@ -51,6 +51,12 @@ const rename = (home: string, ids: readonly string[], name: (old: string, id: st
   }
   db.close();
 };
+
+const rolloutsOf = (home: string, ids: readonly string[]) =>
+  readdirSync(path.join(home, 'sessions'), { recursive: true })
+    .map(String)
+    .filter((name) => ids.some((id) => name.endsWith(`${id}.jsonl`)))
+    .map((name) => path.join(home, 'sessions', name));
 
 const LAYOUTS: Readonly<Record<string, Layout>> = {
   'the DB in sqlite/ of the home': {
@@ -90,12 +96,8 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
     hasOddNames: true,
   },
   'blank lines before the first line of rollouts': {
-    change: (home) => {
-      for (const name of readdirSync(path.join(home, 'sessions'), { recursive: true }).map(String)) {
-        if (!name.endsWith('.jsonl')) continue;
-        const file = path.join(home, 'sessions', name);
-        writeFileSync(file, `\n\n${readFileSync(file, 'utf8')}`);
-      }
+    change: (home, ids) => {
+      for (const file of rolloutsOf(home, ids)) writeFileSync(file, `\n\n${readFileSync(file, 'utf8')}`);
     },
   },
 };
@@ -204,4 +206,27 @@ describe.each(Object.entries(LAYOUTS))('a home with %s', (_, { prepare, change, 
       await ours.stop();
     }
   }, 90_000);
+});
+
+describe('no home at all', () => {
+  it('becomes one with the first thread, which a fresh Codex lists and continues', async () => {
+    const home = path.join(mkdtempSync(path.join(folder, 'case-')), 'home');
+    const ours = await new OurServer(home).start();
+    expect((await ours.call<ThreadList>('list_threads', {})).warnings?.join()).toContain(home);
+    expect(existsSync(home)).toBe(false);
+    const params = { cwd: folder, message: 'from here', name: 'First', modelProvider: 'mock' };
+    const { thread } = await ours.call<ThreadReading>('start_thread', params);
+    await ours.call('close_thread', { threadId: thread.threadId });
+    writeConfig(home, mock.port);
+    const codex = new AppServer(home);
+    await codex.init();
+    const { threadId } = thread;
+    const seen = await codex.send<{ thread: CodexThread }>('thread/read', { threadId });
+    expect(seen.thread).toMatchObject({ name: 'First', preview: 'from here' });
+    await codex.send('thread/resume', { threadId });
+    await codex.runTurn(threadId, '[[answer:b]] goes on');
+    await codex.stop();
+    expect(await ours.turnsOf(threadId)).toHaveLength(2);
+    await ours.stop();
+  }, 60_000);
 });
