@@ -128,8 +128,8 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
 export function linesWait(error: ThreadkeeperError, count: number): ThreadkeeperError {
   const options = { cause: error.cause ?? error };
   if (count === 0) {
-    const hint = 'Do not send them again. They are in the file, and not yet safe from a power cut.';
-    return new ThreadkeeperError(error.code, `${error.message}; all lines are written`, hint, options);
+    const hint = 'Nothing waits in memory. Look with read_thread what is written before you send anything again.';
+    return new ThreadkeeperError(error.code, error.message, hint, options);
   }
   return new ThreadkeeperError(
     error.code,

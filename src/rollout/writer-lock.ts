@@ -123,10 +123,10 @@ function makeLockFolder({ writerLocks }: RolloutHome): void {
   }
 }
 
-function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
+async function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
   home.assertInside(home.writerLocks);
   makeLockFolder(home);
-  return withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
+  return await withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
 }
 
 function lockFile(home: RolloutHome, threadId: ThreadId): string {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
@@ -79,5 +79,17 @@ describe('the writer lock', () => {
     const home = new TestHome();
     expect(await hasWriter(new RolloutHome(home.root), newId())).toBe(false);
     expect(existsSync(path.join(home.root, 'thread-writer-locks'))).toBe(false);
+  });
+});
+
+describe('a home that was removed while a lock was held', () => {
+  it('is not made again when the lock is let go, nor when another is wanted', async () => {
+    const home = new TestHome();
+    const rolloutHome = new RolloutHome(home.root);
+    const lock = await acquireWriterLock(rolloutHome, newId());
+    rmSync(home.root, { recursive: true });
+    await lock.release();
+    await expect(acquireWriterLock(rolloutHome, newId())).rejects.toThrow('ENOENT');
+    expect(existsSync(home.root)).toBe(false);
   });
 });
