@@ -55,11 +55,17 @@ export function comparable(view: ThreadView, { thread, updatedAt }: CodexAnswer)
   };
 }
 
-/** Codex gives times that are equal a millisecond between them, which can be the last one of a second. */
+/**
+ * Codex makes the times of rows unique: of threads with the same time, each gets a millisecond more than the one before.
+ * That can carry a row into the next second.
+ */
+const MOST_THREADS_AT_ONE_TIME = 10;
+
 function sameSecond(time: string, codex: number): number {
   const at = Date.parse(time);
-  const near = [at, at - 1, at + 1].map((ms) => Math.floor(ms / 1000));
-  return near.includes(codex) ? codex : Math.floor(at / 1000);
+  const second = Math.floor(at / 1000);
+  const isSame = Math.floor((at - 1) / 1000) <= codex && codex <= Math.floor((at + MOST_THREADS_AT_ONE_TIME) / 1000);
+  return isSame ? codex : second;
 }
 
 export function expected({ thread, isArchived }: CodexAnswer): ReturnType<typeof comparable> {
