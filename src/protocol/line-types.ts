@@ -8,7 +8,7 @@ import { asArray, asIndex, asObject, asString, type JsonObject } from './json.js
 export type TurnPart = 'start' | 'complete' | 'abort' | 'rollback' | 'error' | 'userMessage' | 'item' | 'mark';
 
 /** What is known of a type of line, of event or of response item. */
-interface TypeFacts {
+export interface TypeFacts {
   /** Its part in turns; absent: no turn is made of it. */
   readonly turn?: TurnPart;
   /** In which history mode a rollout keeps it; absent: it is never written. */
@@ -125,6 +125,8 @@ export interface LineHead {
   readonly type: string;
   /** The type in the payload; undefined where the payload does not begin with one. */
   readonly payloadType: string | undefined;
+  /** What is known of the type; undefined for a type that is not known. */
+  readonly facts: TypeFacts | undefined;
 }
 
 const HEAD =
@@ -140,11 +142,12 @@ export function headOfLine(prefix: string): LineHead | undefined {
   if (type === undefined) return undefined;
   const payloadType = match?.[2];
   const isToldFurther = type === 'event_msg' || type === 'response_item';
-  return isToldFurther && payloadType === undefined ? undefined : { type, payloadType };
+  if (isToldFurther && payloadType === undefined) return undefined;
+  return { type, payloadType, facts: factsOfType({ type, payloadType }) };
 }
 
 /** What is known of a line's type; undefined for a type that is not known. */
-export function factsOfType({ type, payloadType = '' }: LineHead): TypeFacts | undefined {
+export function factsOfType({ type, payloadType = '' }: Omit<LineHead, 'facts'>): TypeFacts | undefined {
   if (type === 'event_msg') return own(EVENT_TYPES, payloadType);
   return type === 'response_item' ? own(RESPONSE_ITEM_TYPES, payloadType) : own(LINE_TYPES, type);
 }

@@ -2,18 +2,26 @@ import { isUtf8 } from 'node:buffer';
 import type { RolloutBytes } from './rollout-bytes.js';
 
 /**
- * One line of a rollout as bytes. `bytes` is only valid until the next line is asked for, and holds the beginning of
- * the line alone when the line is longer than the reader keeps (`isCut`).
+ * One line of a rollout as bytes: those of `chunk` between `from` and `to`. They are only valid until the next line is
+ * asked for. Of a line that is longer than the reader keeps (`isCut`) they are the beginning alone.
  */
-export interface RawLine {
-  /** Where the line begins in the uncompressed file. */
-  readonly offset: number;
-  /** Bytes of the line without its newline. */
-  readonly length: number;
-  readonly bytes: Buffer;
-  readonly isCut: boolean;
-  /** False for a last line without a newline: it may still be in the writing. */
-  readonly isTerminated: boolean;
+export class RawLine {
+  constructor(
+    /** Where the line begins in the uncompressed file. */
+    readonly offset: number,
+    /** Bytes of the line without its newline. */
+    readonly length: number,
+    readonly isCut: boolean,
+    /** False for a last line without a newline: it may still be in the writing. */
+    readonly isTerminated: boolean,
+    readonly chunk: Buffer,
+    readonly from: number,
+    readonly to: number,
+  ) {}
+
+  get bytes(): Buffer {
+    return this.chunk.subarray(this.from, this.to);
+  }
 }
 
 /** Lines longer than this are given cut: 8 MiB is far over any line that is not an inline image. */
@@ -21,6 +29,7 @@ export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 const CUT_LINE_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
+const NOTHING = Buffer.alloc(0);
 
 /** Chunks that no reader holds: a pass over 10,000 files would else leave 10,000 of them to the garbage collector. */
 const spareChunks: Buffer[] = [];
@@ -32,6 +41,10 @@ function takeChunk(bytes: number): Buffer {
 
 function giveChunk(chunk: Buffer): void {
   if (chunk.length === CHUNK_BYTES && spareChunks.length < MAX_SPARE) spareChunks.push(chunk);
+}
+
+function endOfKept(from: number, to: number, isCut: boolean): number {
+  return isCut ? Math.min(to, from + CUT_LINE_BYTES) : to;
 }
 
 interface ReadOptions {
@@ -61,13 +74,20 @@ export function* readLines(source: RolloutBytes, options: ReadOptions = {}): Gen
     kept.push(Buffer.from(piece));
     keptBytes += piece.length;
   };
-  const line = (tail: Buffer, isTerminated: boolean): RawLine => {
-    if (kept.length > 0) keep(tail);
-    else lineLength = tail.length;
-    const whole = kept.length === 0 ? tail : kept.length === 1 && kept[0] ? kept[0] : Buffer.concat(kept);
+  const line = (from: number, to: number, isTerminated: boolean): RawLine => {
+    if (kept.length > 0) return longLine(chunk.subarray(from, to), isTerminated);
+    const length = to - from;
+    const isCut = length > maxLineBytes;
+    const offset = lineStart;
+    lineStart += length + 1;
+    return new RawLine(offset, length, isCut, isTerminated, chunk, from, endOfKept(from, to, isCut));
+  };
+  /** A line that began in an earlier chunk. */
+  const longLine = (tail: Buffer, isTerminated: boolean): RawLine => {
+    keep(tail);
+    const whole = Buffer.concat(kept);
     const isCut = lineLength > maxLineBytes;
-    const bytes = isCut ? whole.subarray(0, CUT_LINE_BYTES) : whole;
-    const result = { offset: lineStart, length: lineLength, bytes, isCut, isTerminated };
+    const result = new RawLine(lineStart, lineLength, isCut, isTerminated, whole, 0, endOfKept(0, whole.length, isCut));
     lineStart += lineLength + 1;
     lineLength = 0;
     kept = [];
@@ -82,12 +102,12 @@ export function* readLines(source: RolloutBytes, options: ReadOptions = {}): Gen
       const bytes = chunk.subarray(0, count);
       let from = 0;
       for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
-        yield line(bytes.subarray(from, at), true);
+        yield line(from, at, true);
         from = at + 1;
       }
       if (from < count) keep(bytes.subarray(from));
     }
-    if (lineLength > 0) yield line(Buffer.alloc(0), false);
+    if (lineLength > 0) yield line(0, 0, false);
   } finally {
     giveChunk(chunk);
   }
@@ -108,14 +128,19 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
     if (pending > maxLineBytes) pieces = pieces.slice(0, 1);
     pieces.unshift(piece);
   };
-  const line = (offset: number, piece: Buffer): RawLine => {
-    prepend(piece);
+  const line = (offset: number, chunk: Buffer, from: number, to: number): RawLine => {
     const length = lineEnd - offset;
     const isCut = length > maxLineBytes;
-    const whole = pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
-    const result = { offset, length, bytes: isCut ? whole.subarray(0, CUT_LINE_BYTES) : whole, isCut, isTerminated };
-    pieces = [];
-    pending = 0;
+    let result: RawLine;
+    if (pieces.length === 0) {
+      result = new RawLine(offset, length, isCut, isTerminated, chunk, from, endOfKept(from, to, isCut));
+    } else {
+      prepend(chunk.subarray(from, to));
+      const whole = Buffer.concat(pieces);
+      result = new RawLine(offset, length, isCut, isTerminated, whole, 0, endOfKept(0, whole.length, isCut));
+      pieces = [];
+      pending = 0;
+    }
     lineEnd = offset - 1;
     isTerminated = true;
     return result;
@@ -138,7 +163,7 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
         lineEnd = end - 1;
         isTerminated = true;
       } else {
-        yield line(offset, bytes.subarray(at + 1, to));
+        yield line(offset, bytes, at + 1, to);
       }
       to = at;
       if (to === 0) break;
@@ -146,7 +171,7 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
     if (to > 0) prepend(bytes.subarray(0, to));
     position = chunkStart;
   }
-  if (isTerminated || lineEnd > start) yield line(start, Buffer.alloc(0));
+  if (isTerminated || lineEnd > start) yield line(start, NOTHING, 0, 0);
 }
 
 /**
@@ -154,7 +179,7 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
  * before a line: a byte order mark, NULs.
  */
 export function lineText(line: RawLine): string {
-  const text = line.bytes.toString('utf8').trimEnd();
+  const text = line.chunk.toString('utf8', line.from, line.to).trimEnd();
   return BEFORE_TEXT.test(text) ? text.replace(BEFORE_TEXT, '') : text;
 }
 
@@ -163,7 +188,7 @@ const BEFORE_TEXT = /^[\u0000\ufeff\s]+/;
 
 /** The first characters of a line, enough to see its type without parsing it. */
 export function linePrefix(line: RawLine, length = 200): string {
-  return line.bytes.toString('latin1', 0, Math.min(length, line.bytes.length));
+  return line.chunk.toString('latin1', line.from, Math.min(line.from + length, line.to));
 }
 
 export function isBlank(line: RawLine): boolean {

@@ -1,11 +1,13 @@
 import type { ThreadId } from '../protocol/ids.js';
 import { asText } from '../protocol/json.js';
 import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
-import { factsOfType, headOfLine } from '../protocol/line-types.js';
+import { HeadReader } from '../protocol/line-head.js';
 import { parseRolloutLine, type RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import type { UserText } from '../protocol/user-text.js';
-import { hasInvalidUtf8, isBlank, linePrefix, lineText, type RawLine } from './line-reader.js';
+import { hasInvalidUtf8, isBlank, lineText, type RawLine } from './line-reader.js';
+
+const HEADS = new HeadReader();
 
 /**
  * What the lines of one rollout say of its thread, gathered line by line in file order, by the rules that Codex
@@ -48,8 +50,8 @@ export class RolloutMetadata {
     if (isBlank(raw)) return;
     this.lineCount += 1;
     if (raw.isCut) return;
-    const head = headOfLine(linePrefix(raw));
-    if (head && !factsOfType(head)?.hasMetadata) return;
+    const head = HEADS.head(raw.chunk, raw.from, raw.to);
+    if (head && !head.facts?.hasMetadata) return;
     if (head?.payloadType === 'item_completed' && this.firstUserMessage !== '') return;
     if (hasInvalidUtf8(raw)) this.invalidUtf8Lines += 1;
     const line = parseRolloutLine(lineText(raw));

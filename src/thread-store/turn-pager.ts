@@ -1,5 +1,6 @@
 import { invalidRequest } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
+import type { ItemHead } from '../protocol/line-head.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { Turn, TurnAnchor } from '../transcript/turn.js';
 import { type ItemWindow, TurnBuilder } from '../transcript/turn-builder.js';
@@ -9,11 +10,10 @@ import type { ListTurnsParams, TurnCursor, TurnPage } from './thread-store.js';
 export interface SourceLine {
   readonly anchor: TurnAnchor;
   readonly bytes: number;
-  /** The turn and the item that its beginning names; undefined where that cannot be told without reading it whole. */
-  readonly turnId: string | undefined;
-  readonly itemId: string | undefined;
-  /** True when its beginning says that it is an item of a turn that it names. */
-  readonly isItemOfTurn: boolean;
+  /** The turn that its beginning names; undefined where that cannot be told without reading it whole. */
+  turnId(): string | undefined;
+  /** What its beginning says of the item that it carries; undefined where that does not tell enough. */
+  readonly item: ItemHead | undefined;
   /** The whole line; undefined when it is damaged, or too long to be read. */
   read(): RolloutLine | undefined;
   /** The beginning of a line that is too long to be read. */
@@ -31,8 +31,11 @@ export interface TurnStart<P> {
 export interface TurnSource<P> {
   readonly begin: P;
   readonly end: P;
-  /** Lines from `start` to `end` that turns are made of, oldest first. */
-  forward(start: P, end: P): AsyncIterable<SourceLine>;
+  /**
+   * Visits the lines from `start` to `end` that turns are made of, oldest first, until `visit` returns false. A line may
+   * only be read during its visit. A function, as a generator costs more for each of a million lines than to read it.
+   */
+  forward(start: P, end: P, visit: (line: SourceLine) => boolean): Promise<void>;
   /** Lines before `end` that begin a turn or take turns back, newest first. */
   startsBefore(end: P): AsyncIterable<TurnStart<P>>;
   /** Which of these turns some line before a place names, or with `starts` begins. */
@@ -105,11 +108,12 @@ export class TurnPager<P> {
   async #all(end: P, most: number, options: Pick<BuildOptions, 'mayBeLive' | 'window'>): Promise<Turn[] | undefined> {
     let isTooMany = false;
     const turns = await this.#knowingEarlier(this.#source.begin, options, async (builder) => {
-      for await (const line of this.#source.forward(this.#source.begin, end)) {
+      await this.#source.forward(this.#source.begin, end, (line) => {
         isTooMany = builder.turnCount > most;
-        if (isTooMany) return false;
-        feed(builder, line);
-      }
+        if (!isTooMany) feed(builder, line);
+        return !isTooMany;
+      });
+      if (isTooMany) return false;
       if (end !== this.#source.end) await this.#feedLate(builder, end);
       return options.mayBeLive;
     });
@@ -188,7 +192,10 @@ export class TurnPager<P> {
   /** The turns between two places, and what was written of them later. */
   async #build(start: P, end: P, options: BuildOptions): Promise<Turn[]> {
     return await this.#knowingEarlier(start, options, async (builder) => {
-      for await (const line of this.#source.forward(start, end)) feed(builder, line);
+      await this.#source.forward(start, end, (line) => {
+        feed(builder, line);
+        return true;
+      });
       if (end !== this.#source.end) await this.#feedLate(builder, end);
       return options.mayBeLive;
     });
@@ -198,12 +205,14 @@ export class TurnPager<P> {
   async #buildSome(start: P, count: number, window: ItemWindow | undefined): Promise<Turn[]> {
     return await this.#knowingEarlier(start, { mayBeLive: false, window }, async (builder) => {
       const late = new LateLines();
-      for await (const line of this.#source.forward(start, this.#source.end)) {
-        if (builder.turnCount < count) feed(builder, line);
-        else if (late.isPast(line)) return false;
-        else feed(builder, line, true);
-      }
-      return builder.turnCount < count || late.isNone;
+      let isPast = false;
+      await this.#source.forward(start, this.#source.end, (line) => {
+        const isLate = builder.turnCount >= count;
+        isPast = isLate && late.isPast(line);
+        if (!isPast) feed(builder, line, isLate);
+        return !isPast;
+      });
+      return !isPast && (builder.turnCount < count || late.isNone);
     });
   }
 
@@ -252,10 +261,11 @@ export class TurnPager<P> {
 
   async #feedLate(builder: TurnBuilder, end: P): Promise<void> {
     const late = new LateLines();
-    for await (const line of this.#source.forward(end, this.#source.end)) {
-      if (late.isPast(line)) return;
-      feed(builder, line, true);
-    }
+    await this.#source.forward(end, this.#source.end, (line) => {
+      const isPast = late.isPast(line);
+      if (!isPast) feed(builder, line, true);
+      return !isPast;
+    });
   }
 }
 
@@ -277,9 +287,10 @@ class LateLines {
 
 /** Gives a line to the builder. With `isLate`, only what names one of the turns made so far counts. */
 function feed(builder: TurnBuilder, line: SourceLine, isLate = false): void {
-  const { anchor, bytes, turnId, itemId, unparsedHead, isItemOfTurn } = line;
-  if (isLate && turnId !== undefined && !builder.knows(turnId)) return;
-  if (isItemOfTurn && turnId !== undefined && builder.counts(turnId, itemId)) return;
+  const { anchor, bytes, item, unparsedHead } = line;
+  const named = isLate ? line.turnId() : undefined;
+  if (named !== undefined && !builder.knows(named)) return;
+  if (item && (!isLate || item.turnId !== undefined) && builder.counts(item)) return;
   const whole = line.read();
   if (whole) builder.add(whole, anchor, isLate);
   else if (unparsedHead !== undefined && !isLate) builder.addUnparsed(anchor, bytes, unparsedHead);

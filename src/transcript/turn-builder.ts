@@ -1,6 +1,7 @@
 import { cutText, sliceText } from '../protocol/cut-text.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
+import type { ItemHead } from '../protocol/line-head.js';
 import { factsOfType } from '../protocol/line-types.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import { itemOfBareResponse } from './bare-items.js';
@@ -121,12 +122,16 @@ export class TurnBuilder {
    * Counts an item by its beginning alone, where nothing more is wanted of it: the turn is there, and items are not kept,
    * or it has as many as are kept. False when the item has to be added.
    */
-  counts(turnId: string, itemId: string | undefined): boolean {
-    const turn = this.#options.mode === 'paginated' ? this.#byId.get(turnId) : undefined;
-    if (!turn || itemId === undefined) return false;
-    if (!this.#options.withoutItems && (turn.items.size < MAX_ITEMS_PER_TURN || turn.items.has(itemId))) return false;
+  counts({ turnId, itemId }: ItemHead): boolean {
+    const isPaginated = this.#options.mode === 'paginated';
+    if (isPaginated !== (turnId !== undefined)) return false;
+    const turn = turnId === undefined ? this.#current : this.#byId.get(turnId);
+    if (!turn) return false;
+    if (!this.#options.withoutItems) {
+      if (turn.items.size < MAX_ITEMS_PER_TURN || (itemId !== undefined && turn.items.has(itemId))) return false;
+      turn.omittedItems += 1;
+    }
     turn.itemCount += 1;
-    if (!this.#options.withoutItems) turn.omittedItems += 1;
     return true;
   }
 

@@ -1,6 +1,7 @@
 import { internalError } from '../../protocol/errors.js';
 import { asNumber, asObject, asString, parseJson } from '../../protocol/json.js';
-import { factsOfType, headOfLine, isLoadedByCodex, type TurnPart } from '../../protocol/line-types.js';
+import { HeadReader } from '../../protocol/line-head.js';
+import { factsOfType, isLoadedByCodex, type TurnPart } from '../../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
 import { Breather } from '../../rollout/breather.js';
 import {
@@ -54,12 +55,15 @@ interface Position {
   readonly offset: number;
 }
 
-/** Enough of a line to tell its type. */
-const HEAD_BYTES = 200;
 /** Enough to tell which turn and item it names. */
 const NAMES_BYTES = 600;
 const TURN_ID = /"turn_id"\s*:\s*"([^"\\]*)"/;
-const ITEM_ID = /"item"\s*:\s*\{\s*"type"\s*:\s*"\w+"\s*,\s*"id"\s*:\s*"([^"\\]*)"/;
+
+/** The part of a line in turns, as its beginning tells it; `unknown` where only the whole line does. */
+type Part = TurnPart | 'none' | 'unknown';
+
+const BEGINNINGS: ReadonlySet<Part> = new Set<Part>(['start', 'rollback', 'unknown']);
+const STARTS: ReadonlySet<Part> = new Set<Part>(['start', 'unknown']);
 
 /** The rollout files of a thread as one history. */
 class RolloutTurnSource implements TurnSource<Position> {
@@ -67,6 +71,7 @@ class RolloutTurnSource implements TurnSource<Position> {
   readonly #lineage: Lineage;
   readonly #segments: readonly OpenSegment[];
   readonly #breather = new Breather();
+  readonly #heads = new HeadReader();
   /** The last count of lines: turns are asked for in order, so that the next one goes on from there. */
   #counted = { rolloutId: '', offset: 0, count: 0 };
   /** Places of lines: a page may read one twice. */
@@ -98,23 +103,21 @@ class RolloutTurnSource implements TurnSource<Position> {
     return { segment, offset: this.#segment(segment).end };
   }
 
-  async *forward(start: Position, end: Position): AsyncGenerator<SourceLine> {
+  async forward(start: Position, end: Position, visit: (line: SourceLine) => boolean): Promise<void> {
     for (let index = start.segment; index <= end.segment; index += 1) {
       const segment = this.#segment(index);
       const from = index === start.segment ? start.offset : 0;
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLines(segment.bytes, { start: from, end: to })) {
         if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
-        const part = partOf(raw);
-        if (part !== 'none') yield this.#lineOf(raw, part, segment.file.rolloutId);
+        const part = this.#partOf(raw);
+        if (part !== 'none' && !visit(this.#lineOf(raw, part, segment.file.rolloutId))) return;
       }
     }
   }
 
   async *startsBefore(end: Position): AsyncGenerator<TurnStart<Position>> {
-    for await (const { raw, index, rolloutId } of this.#backward(end)) {
-      const part = partOf(raw);
-      if (part !== 'start' && part !== 'rollback' && part !== 'unknown') continue;
+    for await (const { raw, index, rolloutId } of this.#backward(end, BEGINNINGS)) {
       const line = this.#parse(raw, rolloutId);
       const turn = turnPartOf(line);
       const rolledBack = turn === 'rollback' ? Math.max(0, asNumber(line?.payload['num_turns']) ?? 0) : 0;
@@ -128,9 +131,7 @@ class RolloutTurnSource implements TurnSource<Position> {
     what: 'names' | 'starts',
   ): Promise<ReadonlySet<string>> {
     const named = new Set<string>();
-    for await (const { raw, rolloutId } of this.#backward(end)) {
-      const part = partOf(raw);
-      if (part === 'none' || (what === 'starts' && part !== 'start' && part !== 'unknown')) continue;
+    for await (const { raw, part, rolloutId } of this.#backward(end, what === 'starts' ? STARTS : undefined)) {
       const told = part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1];
       if (told !== undefined && !turnIds.has(told)) continue;
       const line = this.#parse(raw, rolloutId);
@@ -142,13 +143,19 @@ class RolloutTurnSource implements TurnSource<Position> {
     return named;
   }
 
-  async *#backward(end: Position): AsyncGenerator<{ raw: RawLine; index: number; rolloutId: string }> {
+  /** Lines before a place, newest first: those with one of these parts in turns, by default with any. */
+  async *#backward(
+    end: Position,
+    parts?: ReadonlySet<Part>,
+  ): AsyncGenerator<{ raw: RawLine; part: Part; index: number; rolloutId: string }> {
     for (let index = end.segment; index >= 0; index -= 1) {
       const segment = this.#segment(index);
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLinesBackward(segment.bytes, { end: to })) {
         if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
-        yield { raw, index, rolloutId: segment.file.rolloutId };
+        const part = this.#partOf(raw);
+        const isWanted = parts ? parts.has(part) : part !== 'none';
+        if (isWanted) yield { raw, part, index, rolloutId: segment.file.rolloutId };
       }
     }
   }
@@ -189,15 +196,19 @@ class RolloutTurnSource implements TurnSource<Position> {
     return segment === 0 && offset === 0 ? this.begin : { segment, offset };
   }
 
-  #lineOf(raw: RawLine, part: TurnPart | 'unknown', rolloutId: string): SourceLine {
-    const prefix = part === 'unknown' ? '' : linePrefix(raw, NAMES_BYTES);
+  #partOf(raw: RawLine): Part {
+    if (isBlank(raw)) return 'none';
+    const head = this.#heads.head(raw.chunk, raw.from, raw.to);
+    return head ? (head.facts?.turn ?? 'none') : 'unknown';
+  }
+
+  #lineOf(raw: RawLine, part: Part, rolloutId: string): SourceLine {
     let parsed: { readonly line: RolloutLine | undefined } | undefined;
     return {
       anchor: { rolloutId, offset: raw.offset },
       bytes: raw.length,
-      turnId: TURN_ID.exec(prefix)?.[1],
-      itemId: part === 'item' ? ITEM_ID.exec(prefix)?.[1] : undefined,
-      isItemOfTurn: part === 'item' && prefix.includes('"item_completed"'),
+      turnId: () => (part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1]),
+      item: part === 'item' && !raw.isCut ? this.#heads.item() : undefined,
       unparsedHead: raw.isCut ? linePrefix(raw, 4096) : undefined,
       read: () => {
         parsed ??= { line: raw.isCut ? undefined : this.#parse(raw, rolloutId) };
@@ -237,14 +248,6 @@ class RolloutTurnSource implements TurnSource<Position> {
     this.#counted = { rolloutId: anchor.rolloutId, offset: anchor.offset, count };
     return count;
   }
-}
-
-/** The part of a line in turns, as its beginning tells it; `unknown` where only the whole line does. */
-function partOf(raw: RawLine): TurnPart | 'none' | 'unknown' {
-  if (isBlank(raw)) return 'none';
-  const head = headOfLine(linePrefix(raw, HEAD_BYTES));
-  if (!head) return 'unknown';
-  return factsOfType(head)?.turn ?? 'none';
 }
 
 function turnPartOf(line: RolloutLine | undefined): TurnPart | undefined {

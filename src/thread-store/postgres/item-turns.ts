@@ -45,7 +45,7 @@ export class ItemTurns implements TurnSource<number> {
     return new ItemTurns(db, threadId, mode, (asNumber(row?.['last']) ?? -1) + 1);
   }
 
-  async *forward(start: number, end: number): AsyncGenerator<SourceLine> {
+  async forward(start: number, end: number, visit: (line: SourceLine) => boolean): Promise<void> {
     const columns = `ordinal, said_at, type, event, bytes, CASE WHEN bytes <= ${LARGEST} THEN payload END AS payload,
       CASE WHEN bytes > ${LARGEST} THEN jsonb_build_array(payload -> 'type', payload -> 'turn_id',
         payload -> 'item' -> 'type', payload -> 'item' -> 'id') END AS head, NULL AS metadata`;
@@ -54,7 +54,7 @@ export class ItemTurns implements TurnSource<number> {
       { threadId: this.#threadId, start, end },
       { columns, where: MAKES_TURNS },
     )) {
-      yield this.#lineOf(row);
+      if (!visit(this.#lineOf(row))) return;
     }
   }
 
@@ -108,13 +108,13 @@ export class ItemTurns implements TurnSource<number> {
   #lineOf(row: SqlRow): SourceLine {
     const head = asArray(row['head']);
     const line = head ? undefined : lineOf(row, this.#mode);
-    const item = row['event'] === 'item_completed' ? asObject(line?.payload['item']) : undefined;
+    const turnId = asString(line?.payload['turn_id']);
+    const itemId = row['event'] === 'item_completed' ? asString(asObject(line?.payload['item'])?.['id']) : undefined;
     return {
       anchor: { rolloutId: this.#threadId, offset: Number(row['ordinal']) },
       bytes: Number(row['bytes']),
-      turnId: asString(line?.payload['turn_id']),
-      itemId: asString(item?.['id']),
-      isItemOfTurn: item !== undefined,
+      turnId: () => turnId,
+      item: turnId !== undefined && itemId !== undefined ? { turnId, itemId } : undefined,
       unparsedHead: head && lineHead(row, head),
       read: () => line,
     };
