@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { forTerminal, jsonLine } from '../src/terminal-text.js';
 import { PROJECT } from './support/mcp-client.js';
 import { runProgram } from './support/program.js';
-import { event, TestHome } from './support/test-home.js';
+import { event, newId, TestHome } from './support/test-home.js';
 
 const MAIN = path.join(PROJECT, 'dist/main.js');
 
@@ -152,6 +152,15 @@ describe('half of a surrogate pair', () => {
       ],
     });
     ids.push(paginated.id);
+    // As programs of mid-2025 wrote: bare items, with arguments that are JSON in a string.
+    const id = newId();
+    const bare = [
+      { id, timestamp: '2025-06-01T10:00:00.000Z', instructions: null },
+      { type: 'message', role: 'user', content: [{ type: 'input_text', text: `half ${HALF}` }] },
+      { type: 'function_call', name: HALF, arguments: JSON.stringify({ [HALF]: [HALF] }), call_id: 'c' },
+      { type: 'function_call_output', call_id: 'c', output: HALF },
+    ];
+    ids.push(made.rollout({ id, raw: bare.map((line) => `${JSON.stringify(line)}\n`).join('') }).id);
     made.name(add({}, { type: 'user_message', message: 'x' }), `name ${HALF}`);
     for (const pad of ['', 'a']) {
       add(

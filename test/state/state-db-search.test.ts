@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -102,5 +102,39 @@ describe('the search for the state DB of a home', () => {
     expect(find(home, doubtful).doubt).toBe('config.toml cannot be read');
     home.stateDb();
     expect(find(home, doubtful)).toEqual({ file: 'state_5.sqlite', others: [], doubt: undefined });
+  });
+
+  it.each([
+    ['state_4.sqlite', 'state_5.sqlite'],
+    ['state_6.sqlite', 'state_5.sqlite'],
+    ['state_6.sqlite', 'state_4.sqlite'],
+  ])('takes no copy, whichever was written last (%s of %s)', (copy, original) => {
+    const home = new TestHome();
+    home.stateDb(original).close();
+    copyFileSync(path.join(home.root, original), path.join(home.root, copy));
+    writtenAt(home, original, 10);
+    writtenAt(home, copy, 20);
+    expect(find(home)).toEqual({ file: original, others: [copy], doubt: undefined });
+  });
+
+  it('takes no DB of another program, also where it is alone', () => {
+    const home = new TestHome();
+    new Database(path.join(home.root, 'state_5.sqlite')).exec('CREATE TABLE threads (name TEXT)').close();
+    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], doubt: undefined });
+  });
+
+  it('does not go on where a link leads to a DB that is not there, as on a disk that is not mounted', () => {
+    const home = new TestHome();
+    symlinkSync(path.join(home.root, 'unmounted', 'state_5.sqlite'), path.join(home.root, 'state_5.sqlite'));
+    expect(find(home)).toMatchObject({
+      file: undefined,
+      doubt: expect.stringContaining('is a link to what is not there'),
+    });
+  });
+
+  it('passes over a directory that is named like a DB, and names it', () => {
+    const home = new TestHome();
+    mkdirSync(path.join(home.root, 'state_5.sqlite'));
+    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], doubt: undefined });
   });
 });

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { OurServer, type ThreadList, type ThreadReading } from '../support/mcp-client.js';
@@ -121,5 +131,35 @@ describe('a server that may not', () => {
     expect((await server.call<ThreadReading>('read_thread', { threadId: one.id })).thread).toMatchObject({
       name: 'Named',
     });
+  });
+
+  it('set the times of a rollout archives it and brings it back all the same', async () => {
+    const { one, serve, restrict } = restrictedHome();
+    restrict(one.file, 0o644);
+    const server = await serve();
+    const archived = await server.call('archive_thread', { threadId: one.id });
+    expect(archived).toMatchObject({ failed: [] });
+    expect(existsSync(one.file)).toBe(false);
+    await server.call('unarchive_thread', { threadId: one.id });
+    expect(existsSync(one.file)).toBe(true);
+    expect((await server.call<ThreadReading>('read_thread', { threadId: one.id })).thread.archived).not.toBe(true);
+  });
+});
+
+describe('a move from one file system to another', () => {
+  it('keeps the owner, the group and the mode of the rollout', async () => {
+    const home = new TestHome();
+    const elsewhere = mkdtempSync('/dev/shm/threadkeeper-');
+    onTestFinished(() => rmSync(elsewhere, { recursive: true }));
+    expect(statSync(elsewhere).dev).not.toBe(statSync(home.root).dev);
+    symlinkSync(elsewhere, path.join(home.root, 'archived_sessions'));
+    const { id, file } = home.rollout({ turns: [['question', 'answer']] });
+    chownSync(file, SOMEBODY, SOMEBODY);
+    chmodSync(file, 0o640);
+    const server = await new OurServer(home.root).start();
+    onTestFinished(() => server.stop());
+    await server.call('archive_thread', { threadId: id });
+    const { uid, gid, mode } = statSync(path.join(elsewhere, path.basename(file)));
+    expect({ uid, gid, mode: mode & 0o777 }).toEqual({ uid: SOMEBODY, gid: SOMEBODY, mode: 0o640 });
   });
 });
