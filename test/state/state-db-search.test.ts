@@ -137,4 +137,26 @@ describe('the search for the state DB of a home', () => {
     mkdirSync(path.join(home.root, 'state_5.sqlite'));
     expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], doubt: undefined });
   });
+
+  it('looks again at what a lock hid', () => {
+    const home = new TestHome();
+    const file = path.join(home.root, 'state_5.sqlite');
+    home.stateDb().close();
+    copyFileSync(file, path.join(home.root, 'state_6.sqlite'));
+    const written = () => {
+      writtenAt(home, 'state_5.sqlite', 10);
+      writtenAt(home, 'state_6.sqlite', 20);
+    };
+    written();
+    const holder = new Database(file);
+    holder.pragma('locking_mode = EXCLUSIVE');
+    holder.exec('BEGIN EXCLUSIVE');
+    const finder = new StateDbFinder(usual(home));
+    written();
+    expect(finder.find().others).toMatchObject([{ why: expect.stringContaining('was written later') }]);
+    holder.exec('ROLLBACK');
+    holder.close();
+    written();
+    expect(finder.find()).toMatchObject({ file, others: [{ why: 'it is a copy of state_5.sqlite' }] });
+  });
 });

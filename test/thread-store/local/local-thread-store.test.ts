@@ -208,6 +208,19 @@ describe('a damaged rollout', () => {
     expect(readFileSync(file, 'utf8')).toBe(content());
   });
 
+  it('that has no first line yet is read as soon as it has', async () => {
+    const home = new TestHome();
+    const source = newId();
+    const { id, file } = home.rollout({ meta: { forked_from_id: source }, turns: [['said', 'x']] });
+    addRow(home.stateDb(), { id, rollout_path: file, preview: 'said', first_user_message: 'said' });
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, `garbage\n${text.slice(0, 40)}`);
+    const { manager } = await open(home.root);
+    await manager.readThread(id).catch(() => undefined);
+    writeFileSync(file, text);
+    expect(await manager.readThread(id)).toMatchObject({ preview: 'said', forkedFromId: source });
+  });
+
   it('that begins with garbage is read from its session_meta on', async () => {
     const home = new TestHome();
     const id = newId();
@@ -715,6 +728,55 @@ describe('the list of a home with a DB', () => {
       } while (cursor);
       expect(ids).toEqual([fresh.id, loose.id, old.id]);
     }
+  });
+
+  it.each([1, 2, 3, 7])(
+    'has every thread once, between rows whose files have no content (%i a page)',
+    async (limit) => {
+      const home = new TestHome();
+      const db = home.stateDb();
+      const wanted: string[] = [];
+      for (let day = 1; day <= 28; day += 1) {
+        const at = `2026-10-${String(day).padStart(2, '0')}T10:00:00.000Z`;
+        const isLeftOver = day % 7 > 3;
+        const { id, file } = home.rollout(isLeftOver ? { at, raw: '\n' } : { at, turns: [[`of ${day}`, 'x']] });
+        const seconds = Date.parse(at) / 1000;
+        // Some threads have no row yet.
+        if (isLeftOver || day % 3 > 0) addRow(db, { id, rollout_path: file, created_at: seconds, updated_at: seconds });
+        if (!isLeftOver) wanted.unshift(id);
+      }
+      const { manager } = await open(home.root);
+      for (const order of ['desc', 'asc'] as const) {
+        const ids: string[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = await manager.listThreads({ ...ALL, order, limit, cursor });
+          ids.push(...page.threads.map(({ thread }) => thread.threadId));
+          expect(page.hasMore && page.threads.length === 0).toBe(false);
+          cursor = page.hasMore ? page.threads.at(-1)?.cursor : undefined;
+        } while (cursor);
+        expect(ids).toEqual(order === 'desc' ? wanted : [...wanted].reverse());
+      }
+    },
+  );
+
+  it('is whole while another program holds the DB so that not even a read passes', async () => {
+    const home = new TestHome();
+    const db = home.stateDb();
+    // With a write-ahead log nobody keeps readers out.
+    db.pragma('journal_mode = DELETE');
+    const ids = [1, 2, 3].map((n) => {
+      const { id, file } = home.rollout({ turns: [[`thread ${n}`, 'x']] });
+      addRow(db, { id, rollout_path: file, first_user_message: `thread ${n}`, preview: `thread ${n}` });
+      return id;
+    });
+    const { manager } = await open(home.root);
+    expect((await manager.listThreads(ALL)).total).toBe(3);
+    db.exec('BEGIN EXCLUSIVE');
+    const { threads, total } = await manager.listThreads(ALL);
+    expect(total).toBe(3);
+    expect(threads.map(({ thread }) => thread.threadId).sort()).toEqual([...ids].sort());
+    db.exec('ROLLBACK');
   });
 
   it('has a thread that appears, and loses one that vanishes, within a second', async () => {
