@@ -10,6 +10,8 @@ import {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BRACE = 0x7d;
+const SPACE = 0x20;
+const DELETE = 0x7f;
 const ZERO = 0x30;
 const NINE = 0x39;
 
@@ -22,6 +24,7 @@ const PAYLOAD_TYPE = Buffer.from(',"payload":{"type":"');
 const MESSAGE = Buffer.from(',"message":"');
 const THREAD_ID = Buffer.from(',"thread_id":"');
 const TURN_ID = Buffer.from(',"turn_id":"');
+const TURN_ID_KEY = '"turn_id"';
 const ITEM_TYPE = Buffer.from(',"item":{"type":"');
 const ITEM_ID = Buffer.from(',"id":"');
 
@@ -57,13 +60,21 @@ export class HeadReader {
   /** What the beginning of the last line says of the item that it carries; undefined where it does not tell enough. */
   item(): ItemHead | undefined {
     if (this.#end === -1 || this.#bytes[this.#to - 1] !== BRACE) return undefined;
-    if (this.#after(MESSAGE, this.#end) !== -1) return MESSAGE_WITHOUT_ID;
+    const textFrom = this.#after(MESSAGE, this.#end);
+    if (textFrom !== -1) return this.#isMessage(textFrom) ? MESSAGE_WITHOUT_ID : undefined;
     const turnFrom = this.#after(TURN_ID, this.#string(this.#after(THREAD_ID, this.#end)));
     const turnTo = this.#endOfString(turnFrom);
     const idFrom = this.#after(ITEM_ID, this.#string(this.#after(ITEM_TYPE, turnTo === -1 ? -1 : turnTo + 1)));
     const idTo = this.#endOfString(idFrom);
     if (idTo === -1) return undefined;
     return { turnId: this.#turnId(turnFrom, turnTo), itemId: this.#bytes.toString('utf8', idFrom, idTo) };
+  }
+
+  /** True for a message that surely makes an item of the open turn: its text is not blank, and it names no turn. */
+  #isMessage(textFrom: number): boolean {
+    const first = this.#bytes[textFrom] ?? 0;
+    const isVisible = first > SPACE && first < DELETE && first !== QUOTE && first !== BACKSLASH;
+    return isVisible && !this.#bytes.subarray(textFrom, this.#to).includes(TURN_ID_KEY);
   }
 
   #fastHead(from: number): LineHead | undefined {

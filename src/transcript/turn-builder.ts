@@ -120,13 +120,14 @@ export class TurnBuilder {
 
   /**
    * Counts an item by its beginning alone, where nothing more is wanted of it: the turn is there, and items are not kept,
-   * or it has as many as are kept. False when the item has to be added.
+   * or it has as many as are kept. False when the item has to be added. The rest of the line may be damaged: the first
+   * item of an implicit turn, which decides whether there is such a turn, is never counted in this way.
    */
   counts({ turnId, itemId }: ItemHead): boolean {
     const isPaginated = this.#options.mode === 'paginated';
     if (isPaginated !== (turnId !== undefined)) return false;
     const turn = turnId === undefined ? this.#current : this.#byId.get(turnId);
-    if (!turn) return false;
+    if (!turn || (!turn.isExplicit && turn.itemCount === 0)) return false;
     if (!this.#options.withoutItems) {
       if (turn.items.size < MAX_ITEMS_PER_TURN || (itemId !== undefined && turn.items.has(itemId))) return false;
       turn.omittedItems += 1;

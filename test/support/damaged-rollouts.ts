@@ -51,11 +51,7 @@ export function damagedRollouts(home: TestHome, mode: 'legacy' | 'paginated'): D
   const made: DamagedRollout[] = [];
   const add = (damage: string, change: (lines: string[]) => void) => {
     const id = newId();
-    const lines = rolloutText({ id, at: AT, mode, lines: threeTurns(mode, id) })
-      .trim()
-      .split('\n');
-    change(lines);
-    home.rollout({ id, at: AT, raw: `${lines.join('\n')}\n` });
+    home.damagedRollout({ id, at: AT, mode, lines: threeTurns(mode, id) }, change);
     made.push({ id, damage: `${mode}: ${damage}` });
   };
   add('none', () => {});

@@ -61,6 +61,16 @@ export class TestHome {
     return { id, file };
   }
 
+  /** Writes a rollout whose lines were changed before. */
+  damagedRollout(spec: RolloutSpec, damage: (lines: string[]) => void): { id: ThreadId; file: string } {
+    const { id = newId(), at = '2026-11-20T10:00:00.000Z' } = spec;
+    const lines = rolloutText({ ...spec, id, at })
+      .trim()
+      .split('\n');
+    damage(lines);
+    return this.rollout({ id, at, raw: `${lines.join('\n')}\n` });
+  }
+
   /** Appends a line to the name index. */
   name(id: string, name: string): void {
     const line = JSON.stringify({ id, thread_name: name, updated_at: new Date().toISOString() });
