@@ -1,11 +1,34 @@
 import {
   EVENT_TYPES,
-  headOfLine,
+  factsOfType,
   LINE_TYPES,
-  type LineHead,
+  type LineType,
   RESPONSE_ITEM_TYPES,
   type TypeFacts,
 } from './line-types.js';
+
+/** The types that the beginning of a line tells. */
+export interface LineHead extends LineType {
+  /** What is known of the type; undefined for a type that is not known. */
+  readonly facts: TypeFacts | undefined;
+}
+
+const HEAD =
+  /^\{\s*"timestamp"\s*:\s*"[^"\\]*"\s*,\s*(?:"ordinal"\s*:\s*\d+\s*,\s*)?"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?/;
+
+/**
+ * What the beginning of a line tells, without parsing it: undefined for a line that is laid out in another way, which has
+ * to be parsed. The rest of the line may still be damaged.
+ */
+export function headOfLine(prefix: string): LineHead | undefined {
+  const match = HEAD.exec(prefix);
+  const type = match?.[1];
+  if (type === undefined) return undefined;
+  const payloadType = match?.[2];
+  const isToldFurther = type === 'event_msg' || type === 'response_item';
+  if (isToldFurther && payloadType === undefined) return undefined;
+  return { type, payloadType, facts: factsOfType({ type, payloadType }) };
+}
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -120,34 +120,14 @@ export const RESPONSE_ITEM_TYPES: Readonly<Record<string, TypeFacts>> = {
   other: {},
 };
 
-/** The types that the beginning of a line tells. */
-export interface LineHead {
+/** The type of a line, and the type in its payload where that begins with one. */
+export interface LineType {
   readonly type: string;
-  /** The type in the payload; undefined where the payload does not begin with one. */
   readonly payloadType: string | undefined;
-  /** What is known of the type; undefined for a type that is not known. */
-  readonly facts: TypeFacts | undefined;
-}
-
-const HEAD =
-  /^\{\s*"timestamp"\s*:\s*"[^"\\]*"\s*,\s*(?:"ordinal"\s*:\s*\d+\s*,\s*)?"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*\{\s*(?:"type"\s*:\s*"(\w+)")?/;
-
-/**
- * What the beginning of a line tells, without parsing it: undefined for a line that is laid out in another way, which has
- * to be parsed. The rest of the line may still be damaged.
- */
-export function headOfLine(prefix: string): LineHead | undefined {
-  const match = HEAD.exec(prefix);
-  const type = match?.[1];
-  if (type === undefined) return undefined;
-  const payloadType = match?.[2];
-  const isToldFurther = type === 'event_msg' || type === 'response_item';
-  if (isToldFurther && payloadType === undefined) return undefined;
-  return { type, payloadType, facts: factsOfType({ type, payloadType }) };
 }
 
 /** What is known of a line's type; undefined for a type that is not known. */
-export function factsOfType({ type, payloadType = '' }: Omit<LineHead, 'facts'>): TypeFacts | undefined {
+export function factsOfType({ type, payloadType = '' }: LineType): TypeFacts | undefined {
   if (type === 'event_msg') return own(EVENT_TYPES, payloadType);
   return type === 'response_item' ? own(RESPONSE_ITEM_TYPES, payloadType) : own(LINE_TYPES, type);
 }

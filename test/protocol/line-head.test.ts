@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { HeadReader } from '../../src/protocol/line-head.js';
-import { EVENT_TYPES, headOfLine, LINE_TYPES, RESPONSE_ITEM_TYPES } from '../../src/protocol/line-types.js';
+import { HeadReader, headOfLine } from '../../src/protocol/line-head.js';
+import { EVENT_TYPES, LINE_TYPES, RESPONSE_ITEM_TYPES } from '../../src/protocol/line-types.js';
 
 const TIME = '2026-10-01T10:00:00.000Z';
 const events = Object.keys(EVENT_TYPES).map((type) => ['event_msg', { type, turn_id: 't' }] as const);
