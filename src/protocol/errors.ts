@@ -128,7 +128,7 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
 export function linesWait(error: ThreadkeeperError, count: number): ThreadkeeperError {
   const options = { cause: error.cause ?? error };
   if (count === 0) {
-    const hint = 'Nothing waits in memory. Look with read_thread what is written before you send anything again.';
+    const hint = 'No line waits in memory. Call read_thread to see what was written before you send anything again.';
     return new ThreadkeeperError(error.code, error.message, hint, options);
   }
   return new ThreadkeeperError(

@@ -43,7 +43,6 @@ const ORDINAL = Buffer.from(',"ordinal":');
 const TYPE = Buffer.from(',"type":"');
 const PAYLOAD = Buffer.from(',"payload":{');
 const PAYLOAD_TYPE = Buffer.from(',"payload":{"type":"');
-/** What follows the type of an `agent_message`, the one legacy event with a `message` that makes an item. */
 const MESSAGE = Buffer.from(',"message":"');
 const THREAD_ID = Buffer.from(',"thread_id":"');
 const TURN_ID = Buffer.from(',"turn_id":"');
@@ -54,7 +53,7 @@ const ITEM_ID = Buffer.from(',"id":"');
 /** Enough of a line to tell its type where it is not laid out as Codex does. */
 const HEAD_BYTES = 200;
 
-/** The item that a line carries. A legacy message has neither: it belongs to the turn that is open. */
+/** The ids of the item that a line carries. A legacy message names none: it belongs to the open turn. */
 export type ItemHead =
   | { readonly turnId: string; readonly itemId: string }
   | { readonly turnId?: undefined; readonly itemId?: undefined };
@@ -62,13 +61,15 @@ export type ItemHead =
 const MESSAGE_WITHOUT_ID: ItemHead = {};
 
 /**
- * Reads the beginnings of lines as bytes: a string and a pattern for each of a million lines take longer than reading the
- * file. It knows the layout that Codex writes, without spaces; `headOfLine` reads every other.
+ * Reads the beginnings of lines as bytes. Making a string of each line and matching it takes longer than reading the file.
+ * This class knows the layout that Codex writes, which has no spaces; it gives any other layout to `headOfLine`.
  */
 export class HeadReader {
   #bytes: Buffer = Buffer.alloc(0);
   #to = 0;
-  /** The end of the head; -1 where the line is laid out in another way. */
+  /** What the last line's event told of itself; undefined for another line, or one that is laid out in another way. */
+  #told: LineHead | undefined;
+  /** The place after the type of that event. */
   #end = -1;
   #lastTurnId = '';
   #lastTurnIdBytes: Buffer = Buffer.alloc(0);
@@ -82,9 +83,18 @@ export class HeadReader {
 
   /** What the beginning of the last line says of the item that it carries; undefined where it does not tell enough. */
   item(): ItemHead | undefined {
-    if (this.#end === -1 || this.#bytes[this.#to - 1] !== BRACE) return undefined;
-    const textFrom = this.#after(MESSAGE, this.#end);
-    if (textFrom !== -1) return this.#isMessage(textFrom) ? MESSAGE_WITHOUT_ID : undefined;
+    if (this.#bytes[this.#to - 1] !== BRACE) return undefined;
+    switch (this.#told?.payloadType) {
+      case 'agent_message':
+        return this.#isMessage(this.#after(MESSAGE, this.#end)) ? MESSAGE_WITHOUT_ID : undefined;
+      case 'item_completed':
+        return this.#completedItem();
+      default:
+        return undefined;
+    }
+  }
+
+  #completedItem(): ItemHead | undefined {
     const turnFrom = this.#after(TURN_ID, this.#string(this.#after(THREAD_ID, this.#end)));
     const turnTo = this.#endOfString(turnFrom);
     const idFrom = this.#after(ITEM_ID, this.#string(this.#after(ITEM_TYPE, turnTo === -1 ? -1 : turnTo + 1)));
@@ -95,13 +105,13 @@ export class HeadReader {
 
   /** True for a message that surely makes an item of the open turn: its text is not blank, and it names no turn. */
   #isMessage(textFrom: number): boolean {
-    const first = this.#bytes[textFrom] ?? 0;
+    const first = textFrom === -1 ? SPACE : (this.#bytes[textFrom] ?? SPACE);
     const isVisible = first > SPACE && first < DELETE && first !== QUOTE && first !== BACKSLASH;
     return isVisible && !this.#bytes.subarray(textFrom, this.#to).includes(TURN_ID_KEY);
   }
 
   #fastHead(from: number): LineHead | undefined {
-    this.#end = -1;
+    this.#told = undefined;
     const afterTime = this.#string(this.#after(TIMESTAMP, from));
     const typeFrom = this.#after(TYPE, this.#pastOrdinal(afterTime));
     const typeTo = this.#endOfString(typeFrom);
@@ -112,7 +122,8 @@ export class HeadReader {
     const payloadFrom = this.#after(PAYLOAD_TYPE, typeTo + 1);
     const payloadTo = this.#endOfString(payloadFrom);
     const head = payloadTo === -1 ? undefined : types.at(this.#bytes, payloadFrom, payloadTo);
-    if (head) this.#end = payloadTo + 1;
+    this.#told = head;
+    this.#end = payloadTo + 1;
     return head;
   }
 
@@ -159,7 +170,7 @@ export class HeadReader {
   }
 }
 
-/** Known words, found by their bytes. A word that is not found is looked for in another way. */
+/** Known words, found by their bytes. Of two words with one hash the first is not found; `headOfLine` then finds it. */
 class WordTable<T> {
   readonly #words = new Map<number, { readonly bytes: Buffer; readonly value: T }>();
 
@@ -176,7 +187,7 @@ class WordTable<T> {
   }
 }
 
-/** A loop: for words this short, `Buffer.compare` takes longer to call. */
+/** A loop, because calling `Buffer.compare` takes longer for words this short. */
 function isWordAt(word: Buffer, bytes: Buffer, from: number, to: number): boolean {
   if (word.length !== to - from) return false;
   for (let index = 0; index < word.length; index += 1) if (bytes[from + index] !== word[index]) return false;

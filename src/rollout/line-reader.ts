@@ -186,8 +186,8 @@ export function lineText(line: RawLine): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: NULs are what a crash leaves
 const BEFORE_TEXT = /^[\u0000\ufeff\s]+/;
 
-/** The first characters of a line, enough to see its type without parsing it. */
-export function linePrefix(line: RawLine, length = 200): string {
+/** The first bytes of a line as Latin-1 text, enough for ids and types, which are ASCII. */
+export function linePrefix(line: RawLine, length: number): string {
   return line.chunk.toString('latin1', line.from, Math.min(line.from + length, line.to));
 }
 

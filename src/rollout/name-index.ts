@@ -52,7 +52,8 @@ export class NameIndex {
     this.#home.assertInside(this.#home.nameIndex);
     this.#home.assertInside(this.#home.nameIndexLock);
     return await withFileLock(this.#home.nameIndexLock, async () => {
-      // One that cannot be written is known before anything is; one that is not there is made with its first line.
+      // An index that may not be written fails here, before anything else is written. A missing one is made with its
+      // first line, so that a refused name leaves no file.
       let fd = existsSync(this.#home.nameIndex) ? openOrCreate(this.#home.nameIndex) : undefined;
       try {
         return await action((threadId, name) => {

@@ -99,7 +99,7 @@ export class RolloutCatalog {
       for (const folder of level) below.push(...((await this.#listInSlices(folder, slice))?.folders ?? []));
       level = below;
     }
-    // What was listed is compared with what was known in one go: other calls have their turn before and after.
+    // The comparison of what was listed with what was known does not pause: other calls run before and after it.
     const isMuch = this.#listed.size > 0;
     if (isMuch) await setImmediate();
     this.refresh(maxAgeMs);

@@ -94,7 +94,7 @@ export function migrateOwnSchema(db: Database.Database): number {
     db.pragma(`user_version = ${from + 1}`);
   });
   if (version() < 0) throw new Database.SqliteError('a negative schema version', 'SQLITE_CORRUPT');
-  // Asked once a round: another process may take a step at any moment.
+  // The version is read once for each step: another process can migrate at the same time.
   for (let from = version(); from < OWN_SCHEMA_VERSION; from = version()) step.immediate(from);
   // What a program could have done to the tables since: one that is missing shows here.
   db.prepare('SELECT id, rollout_size FROM threads LIMIT 1').get();

@@ -32,8 +32,8 @@ export interface TurnSource<P> {
   readonly begin: P;
   readonly end: P;
   /**
-   * Visits the lines from `start` to `end` that turns are made of, oldest first, until `visit` returns false. A line may
-   * only be read during its visit. A function, as a generator costs more for each of a million lines than to read it.
+   * Calls `visit` with each line from `start` to `end` that turns are made of, oldest first, until it returns false. A line
+   * can only be read during its visit. An async generator would take longer for each line than reading the line does.
    */
   forward(start: P, end: P, visit: (line: SourceLine) => boolean): Promise<void>;
   /** Lines before `end` that begin a turn or take turns back, newest first. */

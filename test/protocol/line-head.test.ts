@@ -89,6 +89,7 @@ describe('the item of a line, read as bytes', () => {
 
   it('has no names when it is a legacy message', () => {
     expect(reading(message).item).toEqual({});
+    expect(reading(message.replace('agent_message', 'user_message')).item).toBeUndefined();
   });
 
   it('is not told of a line that was torn off', () => {

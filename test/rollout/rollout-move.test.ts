@@ -38,7 +38,7 @@ function thread(place: (typeof PLACES)[number]) {
   expect(files).toHaveLength(2);
   const old = [first.file, second.file];
   const move = () => moveRollouts(rolloutHome, files, (file) => archivedPath(rolloutHome, file));
-  return { old, targets: old.map((file) => path.join(archived, path.basename(file))), move, archived };
+  return { old, targets: old.map((file) => path.join(archived, path.basename(file))), move };
 }
 
 const there = (files: readonly string[]) => files.map((file) => existsSync(file));
