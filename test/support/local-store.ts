@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/bootstrap-home.js';
+import type { ThreadId } from '../../src/protocol/ids.js';
 import { RolloutHome } from '../../src/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
 import { onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
@@ -25,6 +26,12 @@ export async function open(
   onTestFinished(() => threadkeeper.close());
   return { ...threadkeeper, warnings };
 }
+
+/** A list of every thread, the newest first. */
+export const ALL = { filter: { archived: 'include' }, sortBy: 'createdAt', order: 'desc', limit: 100 } as const;
+
+/** The newest turns of a thread. */
+export const newestTurns = (threadId: ThreadId) => ({ threadId, order: 'newestFirst', limit: 10 }) as const;
 
 export interface StoreOptions {
   readonly own?: StateDbConfig['own'];

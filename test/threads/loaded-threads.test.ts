@@ -11,14 +11,13 @@ import type { ThreadEvent } from '../../src/threads/thread-events.js';
 import type { ThreadManager, ThreadManagerParts } from '../../src/threads/thread-manager.js';
 import type { ConversationItem } from '../../src/transcript/turn-writer.js';
 import { errorOf } from '../support/error-of.js';
-import { openStore } from '../support/local-store.js';
+import { ALL, openStore } from '../support/local-store.js';
 import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';
 
 const user = (text: string): ConversationItem => ({ type: 'userMessage', text });
 const agent = (text: string): ConversationItem => ({ type: 'agentMessage', text });
 const WHOLE = { includeDescendants: true, dryRun: false };
-const ALL = { filter: { archived: 'include' }, sortBy: 'createdAt', order: 'desc', limit: 100 } as const;
 
 /** A manager over a home as the program puts it together, without a DB; `events` is what it told. */
 async function managerOf(home: TestHome, options: Partial<ThreadManagerParts> = {}) {

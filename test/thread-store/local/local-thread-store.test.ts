@@ -19,13 +19,11 @@ import type { ThreadId } from '../../../src/protocol/ids.js';
 import { RolloutHome } from '../../../src/rollout/rollout-home.js';
 import { acquireWriterLock } from '../../../src/rollout/writer-lock.js';
 import { errorOf } from '../../support/error-of.js';
-import { open } from '../../support/local-store.js';
+import { ALL, newestTurns, open } from '../../support/local-store.js';
 import { addRow, event, legacyTurn, newId, paginatedTurn, rolloutText, TestHome } from '../../support/test-home.js';
 
-const ALL = { filter: { archived: 'include' }, sortBy: 'createdAt', order: 'desc', limit: 100 } as const;
 const AT = '2026-11-20T10:00:00.000Z';
 
-const pageOf = (threadId: ThreadId) => ({ threadId, order: 'newestFirst', limit: 10 }) as const;
 const linesOf = (file: string) =>
   readFileSync(file, 'utf8')
     .trimEnd()
@@ -191,7 +189,7 @@ describe('a damaged rollout', () => {
     const options = { includeDescendants: true, dryRun: false };
     for (const call of [
       () => manager.readThread(id),
-      () => manager.listTurns(pageOf(id)),
+      () => manager.listTurns(newestTurns(id)),
       () => manager.updateThreadMetadata(id, { name: 'n' }),
       () => manager.archiveThread(id, options),
       () => manager.forkThread(id),
@@ -227,7 +225,7 @@ describe('a damaged rollout', () => {
     home.rollout({ id, raw: `garbage\n${good(id)}` });
     const { manager } = await open(home.root);
     expect((await manager.readThread(id)).preview).toBe('kept');
-    const { turns, warnings } = await manager.listTurns(pageOf(id));
+    const { turns, warnings } = await manager.listTurns(newestTurns(id));
     expect(turns).toHaveLength(1);
     expect(warnings).toEqual([expect.stringContaining('could not be read: 1 line')]);
   });
@@ -239,7 +237,7 @@ describe('a damaged rollout', () => {
     const before = readFileSync(file, 'utf8');
     const { manager } = await open(home.root);
     expect(await manager.readThread(id)).toMatchObject({ threadId: id, createdAt: Date.parse(AT), preview: 'kept' });
-    expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
+    expect((await manager.listTurns(newestTurns(id))).turns).toHaveLength(1);
     expect((await manager.updateThreadMetadata(id, { name: 'Named' })).thread.name).toBe('Named');
     const patch = manager.updateThreadMetadata(id, { name: 'Both', gitInfo: { branch: 'b' } });
     expect(await errorOf(patch)).toMatchObject({ code: 'unsupported' });
@@ -255,7 +253,7 @@ describe('a damaged rollout', () => {
     truncateSync(file, Buffer.byteLength(text) - 20);
     const torn = readFileSync(file, 'utf8');
     const { manager } = await open(home.root);
-    const { turns } = await manager.listTurns(pageOf(id));
+    const { turns } = await manager.listTurns(newestTurns(id));
     expect(turns).toMatchObject([{ status: 'interrupted' }]);
     expect(turns[0]?.items).toHaveLength(2);
     await manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } });
@@ -272,7 +270,7 @@ describe('a damaged rollout', () => {
     home.rollout({ id, raw: bytes });
     const { manager } = await open(home.root);
     expect((await manager.readThread(id)).preview).toBe('k\ufffdpt');
-    const { turns, warnings } = await manager.listTurns(pageOf(id));
+    const { turns, warnings } = await manager.listTurns(newestTurns(id));
     expect(turns[0]?.items[0]?.body?.text).toBe('k\ufffdpt');
     expect(warnings.join()).toContain('Invalid UTF-8');
   });
@@ -388,7 +386,7 @@ describe('compressed rollouts', () => {
     const before = readFileSync(file);
     const { manager } = await open(home.root);
     expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({ threadId: id, preview: 'packed' });
-    expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
+    expect((await manager.listTurns(newestTurns(id))).turns).toHaveLength(1);
     await manager.updateThreadMetadata(id, { name: 'Packed' });
     expect(await errorOf(manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }))).toMatchObject({
       code: 'unsupported',
@@ -574,7 +572,7 @@ describe('a home that cannot be written', () => {
     const before = readdirSync(home.root, { recursive: true }).sort();
     const { manager } = await open(home.root, { readOnly: true });
     expect((await manager.listThreads(ALL)).total).toBe(1);
-    expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
+    expect((await manager.listTurns(newestTurns(id))).turns).toHaveLength(1);
     for (const write of [
       manager.updateThreadMetadata(id, { name: 'x' }),
       manager.archiveThread(id, { includeDescendants: true, dryRun: false }),
@@ -608,7 +606,7 @@ describe('a home without write permission', () => {
     await unprivileged(async () => {
       const { manager } = await open(home.root);
       expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({ threadId: id, preview: 'q' });
-      expect((await manager.listTurns(pageOf(id))).turns).toHaveLength(1);
+      expect((await manager.listTurns(newestTurns(id))).turns).toHaveLength(1);
       for (const write of [
         manager.updateThreadMetadata(id, { name: 'x' }),
         manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } }),
