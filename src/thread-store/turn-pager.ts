@@ -3,7 +3,7 @@ import type { HistoryMode } from '../protocol/history-mode.js';
 import type { ItemHead } from '../protocol/line-head.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { Turn, TurnAnchor } from '../transcript/turn.js';
-import { type ItemWindow, TurnBuilder } from '../transcript/turn-builder.js';
+import { type BuiltTurn, type ItemWindow, TurnBuilder } from '../transcript/turn-builder.js';
 import type { ListTurnsParams, TurnCursor, TurnPage } from './thread-store.js';
 
 /** A line that turns are made of, on its way there. */
@@ -45,7 +45,7 @@ export interface TurnSource<P> {
   /** Throws `staleCursor` when no line begins there. */
   positionOf(anchor: TurnAnchor): P;
   /** The id of a turn that has none of its own. */
-  implicitTurnId(anchor: TurnAnchor): string;
+  implicitTurnId(anchor: TurnAnchor): Promise<string>;
 }
 
 export interface TurnPagerOptions {
@@ -59,6 +59,12 @@ const LATE_LINES = 20_000;
 const LATE_BYTES = 16 * 1024 * 1024;
 /** No turn is known to lie before: the lines are given from the beginning. */
 const NOTHING: ReadonlySet<string> = new Set();
+
+/** A page whose implicit turns have no ids yet: to tell them can cost a look at all lines before. */
+interface BuiltPage {
+  readonly turns: readonly BuiltTurn[];
+  readonly hasMore: boolean;
+}
 
 interface BuildOptions {
   /** The last turn may be running. */
@@ -85,11 +91,19 @@ export class TurnPager<P> {
   }
 
   async page(params: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
+    const { turns, hasMore } = await this.#page(params);
+    const named: Turn[] = [];
+    for (const turn of turns)
+      named.push({ ...turn, turnId: turn.turnId ?? (await this.#source.implicitTurnId(turn.anchor)) });
+    return { turns: named, hasMore };
+  }
+
+  async #page(params: ListTurnsParams): Promise<BuiltPage> {
     if (params.order === 'newestFirst') return await this.#newestFirst(params);
     return (await this.#source.hasNoRollbacks()) ? await this.#onward(params) : await this.#oldestFirst(params);
   }
 
-  async #newestFirst({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
+  async #newestFirst({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const before = cursor && this.#source.positionOf(cursor);
     const continued = before && cursor.item !== undefined ? [await this.#oneTurn(before, cursor)] : [];
     const wanted = limit - continued.length;
@@ -105,7 +119,11 @@ export class TurnPager<P> {
   }
 
   /** All turns before a place, read once; undefined where there are more than so many, which must not all be kept. */
-  async #all(end: P, most: number, options: Pick<BuildOptions, 'mayBeLive' | 'window'>): Promise<Turn[] | undefined> {
+  async #all(
+    end: P,
+    most: number,
+    options: Pick<BuildOptions, 'mayBeLive' | 'window'>,
+  ): Promise<BuiltTurn[] | undefined> {
     let isTooMany = false;
     const turns = await this.#knowingEarlier(this.#source.begin, options, async (builder) => {
       await this.#source.forward(this.#source.begin, end, (line) => {
@@ -121,14 +139,14 @@ export class TurnPager<P> {
   }
 
   /** The last turns that begin before a place, where only a look at all of the history tells which they are. */
-  async #lastBefore(end: P, count: number, mayBeLive: boolean): Promise<Turn[]> {
+  async #lastBefore(end: P, count: number, mayBeLive: boolean): Promise<BuiltTurn[]> {
     const shells = await this.#build(this.#source.begin, end, { mayBeLive, withoutItems: true });
     const first = Math.max(0, shells.length - count);
     return await this.#slice(shells, first, shells.length, end, { mayBeLive });
   }
 
   /** A later line can take turns back: only who has read to the end knows which there are. */
-  async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
+  async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const { begin, end } = this.#source;
     const whole = await this.#all(end, limit + 1, { mayBeLive: true, window: windowOf(cursor) });
     const shells = whole ?? (await this.#build(begin, end, { withoutItems: true, mayBeLive: true }));
@@ -143,17 +161,17 @@ export class TurnPager<P> {
 
   /** Some of the turns whose shells are known, with their items. */
   async #slice(
-    shells: readonly Turn[],
+    shells: readonly BuiltTurn[],
     first: number,
     last: number,
     end: P,
     options: Pick<BuildOptions, 'mayBeLive' | 'window'>,
-  ): Promise<Turn[]> {
+  ): Promise<BuiltTurn[]> {
     const wanted = shells.slice(first, last);
     const [from] = wanted;
     if (!from) return [];
     const next = shells[last];
-    const earlier = new Set(shells.slice(0, first).map(({ turnId }) => turnId));
+    const earlier = new Set(shells.slice(0, first).flatMap(({ turnId }) => turnId ?? []));
     const to = next ? this.#source.positionOf(next.anchor) : end;
     const built = await this.#build(this.#source.positionOf(from.anchor), to, { ...options, earlier });
     const anchors = new Set(wanted.map(({ anchor }) => anchorKey(anchor)));
@@ -161,7 +179,7 @@ export class TurnPager<P> {
   }
 
   /** Oldest first where no turn was ever taken back: from the cursor on, as far as the page goes. */
-  async #onward({ limit, cursor }: ListTurnsParams): Promise<Omit<TurnPage, 'warnings'>> {
+  async #onward({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const start = cursor ? this.#source.positionOf(cursor) : this.#source.begin;
     const skipped = cursor && cursor.item === undefined ? 1 : 0;
     const turns = await this.#buildSome(start, skipped + limit + 1, windowOf(cursor));
@@ -170,7 +188,7 @@ export class TurnPager<P> {
   }
 
   /** The turn that begins at a position, to be continued inside. */
-  async #oneTurn(start: P, cursor: TurnCursor): Promise<Turn> {
+  async #oneTurn(start: P, cursor: TurnCursor): Promise<BuiltTurn> {
     const turns = await this.#buildSome(start, 2, windowOf(cursor));
     const turn = turns.find(({ anchor }) => isAt(anchor, cursor));
     if (!turn) throw staleCursor();
@@ -190,7 +208,7 @@ export class TurnPager<P> {
   }
 
   /** The turns between two places, and what was written of them later. */
-  async #build(start: P, end: P, options: BuildOptions): Promise<Turn[]> {
+  async #build(start: P, end: P, options: BuildOptions): Promise<BuiltTurn[]> {
     return await this.#knowingEarlier(start, options, async (builder) => {
       await this.#source.forward(start, end, (line) => {
         feed(builder, line);
@@ -202,7 +220,7 @@ export class TurnPager<P> {
   }
 
   /** From a place on until so many turns have begun, and what was written of them later. */
-  async #buildSome(start: P, count: number, window: ItemWindow | undefined): Promise<Turn[]> {
+  async #buildSome(start: P, count: number, window: ItemWindow | undefined): Promise<BuiltTurn[]> {
     return await this.#knowingEarlier(start, { mayBeLive: false, window }, async (builder) => {
       const late = new LateLines();
       let isPast = false;
@@ -225,7 +243,7 @@ export class TurnPager<P> {
     start: P,
     options: Omit<BuildOptions, 'mayBeLive'> & Partial<Pick<BuildOptions, 'mayBeLive'>>,
     fill: (builder: TurnBuilder) => Promise<boolean>,
-  ): Promise<Turn[]> {
+  ): Promise<BuiltTurn[]> {
     const isWhole = start === this.#source.begin;
     const { earlier = isWhole ? NOTHING : undefined } = options;
     const builder = this.#builder(options, earlier);
@@ -240,7 +258,7 @@ export class TurnPager<P> {
     return await this.#finish(again, await fill(again));
   }
 
-  async #finish(builder: TurnBuilder, mayBeLive: boolean): Promise<Turn[]> {
+  async #finish(builder: TurnBuilder, mayBeLive: boolean): Promise<BuiltTurn[]> {
     const turns = builder.finish(true);
     const isOpen = turns.some(({ status }) => status === 'inProgress');
     return isOpen && !(mayBeLive && (await this.#options.isLive())) ? builder.finish(false) : turns;
@@ -253,7 +271,6 @@ export class TurnPager<P> {
     return new TurnBuilder({
       mode: this.#options.mode,
       beginsEarlier: earlier ? (turnId) => earlier.has(turnId) : () => true,
-      implicitTurnId: (anchor) => this.#source.implicitTurnId(anchor),
       withoutItems,
       window,
     });

@@ -17,8 +17,6 @@ export interface TurnBuilderOptions {
    * left out; what names any other makes it one, or, in legacy mode, counts for the turn that is open.
    */
   readonly beginsEarlier: (turnId: string) => boolean;
-  /** The id of a turn that has none in the rollout. */
-  readonly implicitTurnId: (anchor: TurnAnchor) => string;
   /** Keep the shells of turns only: where they begin and how they ended. */
   readonly withoutItems?: boolean;
   readonly window?: ItemWindow | undefined;
@@ -33,6 +31,11 @@ export interface ItemWindow {
 /** Characters of an item's long text that are kept. */
 export const BODY_WINDOW = 32_000;
 const MAX_ITEMS_PER_TURN = 20_000;
+
+/** A turn as its lines tell it: an implicit one has no id in the rollout. */
+export interface BuiltTurn extends Omit<Turn, 'turnId'> {
+  readonly turnId: string | undefined;
+}
 
 interface OpenTurn {
   turnId: string | undefined;
@@ -157,11 +160,11 @@ export class TurnBuilder {
   }
 
   /** The turns, oldest first. `isLive` says that some process is writing the thread, so an open turn may be running. */
-  finish(isLive: boolean): Turn[] {
+  finish(isLive: boolean): BuiltTurn[] {
     const last = this.#current;
     this.#closeCurrent();
     return this.#turns.map((turn) => ({
-      turnId: turn.turnId ?? this.#options.implicitTurnId(turn.anchor),
+      turnId: turn.turnId,
       status: turn.status === 'inProgress' && !(isLive && turn === last) ? 'interrupted' : turn.status,
       startedAt: turn.startedAt,
       completedAt: turn.completedAt,

@@ -8,14 +8,15 @@ function turnsOf(lines: readonly Line[], options: Partial<TurnBuilderOptions> & 
   const builder = new TurnBuilder({
     mode: 'legacy',
     beginsEarlier: () => false,
-    implicitTurnId: ({ offset }) => `rollout-${offset}`,
     ...options,
   });
   for (const [offset, line] of lines.entries()) {
     const parsed = parseRolloutLine(JSON.stringify({ timestamp: '2026-11-20T10:00:00.000Z', ...line }));
     if (parsed) builder.add(parsed, { rolloutId: 'r', offset });
   }
-  return builder.finish(options.isLive ?? false);
+  return builder
+    .finish(options.isLive ?? false)
+    .map((turn) => ({ ...turn, turnId: turn.turnId ?? `rollout-${turn.anchor.offset}` }));
 }
 
 const started = (id: string) => event({ type: 'task_started', turn_id: id });

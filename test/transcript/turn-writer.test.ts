@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import type { RolloutItem } from '../../src/protocol/rollout-item.js';
-import type { Turn } from '../../src/transcript/turn.js';
-import { TurnBuilder } from '../../src/transcript/turn-builder.js';
+import { type BuiltTurn, TurnBuilder } from '../../src/transcript/turn-builder.js';
 import { type ConversationItem, TurnWriter } from '../../src/transcript/turn-writer.js';
 
 const THREAD = '01a20000-0000-7000-8000-000000000001' as ThreadId;
@@ -14,11 +13,10 @@ function writerOf(mode: 'legacy' | 'paginated', openTurn?: ConstructorParameters
 }
 
 /** The turns that a reader makes of the items. */
-function turnsOf(items: readonly RolloutItem[], mode: 'legacy' | 'paginated', isLive = false): Turn[] {
+function turnsOf(items: readonly RolloutItem[], mode: 'legacy' | 'paginated', isLive = false): BuiltTurn[] {
   const builder = new TurnBuilder({
     mode,
     beginsEarlier: () => false,
-    implicitTurnId: ({ offset }) => `implicit-${offset}`,
   });
   for (const [offset, item] of items.entries()) {
     builder.add({ ...item, timestamp: '2026-11-20T10:00:00.000Z', ordinal: offset }, { rolloutId: THREAD, offset });
@@ -26,7 +24,7 @@ function turnsOf(items: readonly RolloutItem[], mode: 'legacy' | 'paginated', is
   return builder.finish(isLive);
 }
 
-const shape = (turns: readonly Turn[]) =>
+const shape = (turns: readonly BuiltTurn[]) =>
   turns.map(({ status, items }) => [status, ...items.map(({ type, body }) => `${type}: ${body?.text}`)]);
 
 const user = (text: string): ConversationItem => ({ type: 'userMessage', text });

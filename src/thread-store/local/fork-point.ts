@@ -8,6 +8,7 @@ import type { RolloutFile } from '../../rollout/rollout-file.js';
 import { lastOrdinal } from '../../rollout/rollout-recorder.js';
 import type { ListTurnsParams } from '../thread-store.js';
 import { turnAfter } from '../turn-after.js';
+import { LoadedLines } from './loaded-lines.js';
 import { rolloutTurns } from './rollout-turns.js';
 
 /** Where a fork leaves the history of its source. */
@@ -35,7 +36,8 @@ export async function forkPoint(
       'Nothing was made. A fork would lack the same part.',
     );
   }
-  const turns = (params: ListTurnsParams) => rolloutTurns(lineage, params, { mode, isLive: async () => false });
+  const options = { mode, isLive: async () => false, loadedLines: new LoadedLines() };
+  const turns = (params: ListTurnsParams) => rolloutTurns(lineage, params, options);
   const next = lastTurnId === undefined ? undefined : await turnAfter(turns, threadId, lastTurnId);
   const segment = next ? lineage.segments.find(({ file }) => file.rolloutId === next.rolloutId) : lineage.segments[0];
   if (!segment) throw internalError('a segment of the thread is missing', 'Call again; the home changed meanwhile.');

@@ -29,6 +29,7 @@ import type {
 import { historyOf } from './history.js';
 import { repairHome } from './home-repair.js';
 import { LiveThreads } from './live-threads.js';
+import { LoadedLines } from './loaded-lines.js';
 import { LocalHome, type Warn } from './local-home.js';
 import { LocalListing } from './local-listing.js';
 import { MetadataWriter } from './metadata-writer.js';
@@ -55,6 +56,7 @@ export class LocalThreadStore implements ThreadStore {
   readonly capabilities: StoreCapabilities;
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
+  readonly #loadedLines = new LoadedLines();
   readonly #listing: LocalListing;
   readonly #previews: PreviewReader;
   readonly #ownIndex: OwnIndex;
@@ -105,7 +107,11 @@ export class LocalThreadStore implements ThreadStore {
       if (thread.meta?.historyBase) this.#local.catalog.refresh();
       const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
       const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
-      return await rolloutTurns(lineage, params, { mode: historyModeOf(thread), isLive });
+      return await rolloutTurns(lineage, params, {
+        mode: historyModeOf(thread),
+        isLive,
+        loadedLines: this.#loadedLines,
+      });
     });
   }
 

@@ -1,7 +1,7 @@
 import { internalError } from '../../protocol/errors.js';
-import { asNumber, asObject, asString, parseJson } from '../../protocol/json.js';
+import { asNumber, asString } from '../../protocol/json.js';
 import { HeadReader } from '../../protocol/line-head.js';
-import { factsOfType, isLoadedByCodex, type TurnPart } from '../../protocol/line-types.js';
+import { factsOfType, type TurnPart } from '../../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
 import { Breather } from '../../rollout/breather.js';
 import {
@@ -14,6 +14,7 @@ import {
   readLinesBackward,
 } from '../../rollout/line-reader.js';
 import type { Lineage } from '../../rollout/lineage.js';
+import { statOf } from '../../rollout/regular-file.js';
 import { openRollout, type RolloutBytes } from '../../rollout/rollout-bytes.js';
 import type { RolloutFile } from '../../rollout/rollout-file.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
@@ -27,13 +28,15 @@ import {
   type TurnStart,
 } from '../turn-pager.js';
 
+import type { LoadedLines } from './loaded-lines.js';
+
 /** A page of a thread's turns, read from its rollout files. */
 export async function rolloutTurns(
   lineage: Lineage,
   params: ListTurnsParams,
-  options: TurnPagerOptions,
+  options: TurnPagerOptions & { readonly loadedLines: LoadedLines },
 ): Promise<TurnPage> {
-  const source = await RolloutTurnSource.open(lineage);
+  const source = await RolloutTurnSource.open(lineage, options.loadedLines);
   try {
     const page = await new TurnPager(source, options).page(params);
     return { ...page, warnings: source.warnings() };
@@ -46,6 +49,8 @@ export async function rolloutTurns(
 interface OpenSegment {
   readonly file: RolloutFile;
   readonly bytes: RolloutBytes;
+  /** Changes when the file does. */
+  readonly identity: string;
   readonly end: number;
 }
 
@@ -72,24 +77,29 @@ class RolloutTurnSource implements TurnSource<Position> {
   readonly #segments: readonly OpenSegment[];
   readonly #breather = new Breather();
   readonly #heads = new HeadReader();
-  /** The last count of lines: turns are asked for in order, so that the next one goes on from there. */
-  #counted = { rolloutId: '', offset: 0, count: 0 };
   /** Places of lines: a page may read one twice. */
   readonly #badLines = new Set<string>();
   readonly #invalidUtf8 = new Set<string>();
 
-  private constructor(lineage: Lineage, segments: readonly OpenSegment[]) {
+  private constructor(
+    lineage: Lineage,
+    segments: readonly OpenSegment[],
+    private readonly loadedLines: LoadedLines,
+  ) {
     this.#lineage = lineage;
     this.#segments = segments;
   }
 
-  static async open(lineage: Lineage): Promise<RolloutTurnSource> {
+  static async open(lineage: Lineage, loadedLines: LoadedLines): Promise<RolloutTurnSource> {
     const segments: OpenSegment[] = [];
-    const source = new RolloutTurnSource(lineage, segments);
+    const source = new RolloutTurnSource(lineage, segments, loadedLines);
     try {
       for (const { file, endByteOffset } of [...lineage.segments].reverse()) {
+        // Before the file is opened: of one that is replaced meanwhile nothing is kept under the name of the new one.
+        const stat = statOf(file.path);
+        const identity = `${file.path} ${stat?.ino} ${stat?.size} ${stat?.mtimeMs}`;
         const bytes = await openRollout(file.path);
-        segments.push({ file, bytes, end: Math.min(endByteOffset ?? bytes.size, bytes.size) });
+        segments.push({ file, bytes, identity, end: Math.min(endByteOffset ?? bytes.size, bytes.size) });
       }
       return source;
     } catch (error) {
@@ -175,8 +185,9 @@ class RolloutTurnSource implements TurnSource<Position> {
   }
 
   /** `rollout-<how many lines come before>`: those that Codex loads, so that its ids are the same. */
-  implicitTurnId(anchor: TurnAnchor): string {
-    return `rollout-${this.#lineIndex(anchor)}`;
+  async implicitTurnId({ rolloutId, offset }: TurnAnchor): Promise<string> {
+    const segment = this.#segments.find(({ file }) => file.rolloutId === rolloutId);
+    return `rollout-${segment ? await this.loadedLines.before(segment.bytes, segment.identity, offset) : 0}`;
   }
 
   warnings(): string[] {
@@ -229,24 +240,6 @@ class RolloutTurnSource implements TurnSource<Position> {
     const segment = this.#segments[index];
     if (!segment) throw internalError('a segment of the thread is missing', 'Call again; the home changed meanwhile.');
     return segment;
-  }
-
-  #lineIndex(anchor: TurnAnchor): number {
-    const segment = this.#segments.find(({ file }) => file.rolloutId === anchor.rolloutId);
-    if (!segment) return 0;
-    const known = this.#counted;
-    const from =
-      known.rolloutId === anchor.rolloutId && known.offset <= anchor.offset ? known : { offset: 0, count: 0 };
-    let { count } = from;
-    for (const raw of readLines(segment.bytes, { start: from.offset, end: anchor.offset })) {
-      if (raw.isCut || isBlank(raw)) continue;
-      const text = lineText(raw);
-      const isLoaded = isLoadedByCodex(text, asObject(parseJson(text)));
-      // Of a rollout of mid-2025 Codex loads nothing: there every line counts, so that no two turns have one id.
-      if (isLoaded || parseRolloutLine(text)?.isBare) count += 1;
-    }
-    this.#counted = { rolloutId: anchor.rolloutId, offset: anchor.offset, count };
-    return count;
   }
 }
 

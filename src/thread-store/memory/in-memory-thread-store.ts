@@ -225,11 +225,10 @@ export class InMemoryThreadStore implements ThreadStore {
     const builder = new TurnBuilder({
       mode: thread.historyMode,
       beginsEarlier: () => false,
-      implicitTurnId: ({ offset }) => `rollout-${offset}`,
       window,
     });
     for (const [offset, line] of history.entries()) builder.add(line, { rolloutId: thread.threadId, offset });
-    return builder.finish(isLive);
+    return builder.finish(isLive).map((turn) => ({ ...turn, turnId: turn.turnId ?? `rollout-${turn.anchor.offset}` }));
   }
 
   #entry(threadId: ThreadId): Entry {

@@ -101,7 +101,7 @@ export class ItemTurns implements TurnSource<number> {
     return offset;
   }
 
-  implicitTurnId({ offset }: TurnAnchor): string {
+  async implicitTurnId({ offset }: TurnAnchor): Promise<string> {
     return `rollout-${offset}`;
   }
 
