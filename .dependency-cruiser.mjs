@@ -1,28 +1,43 @@
-// The floors of the house (docs/architecture.md): an import goes down, never up, never sideways past what is drawn there.
-const FLOORS = {
+// The layers of the house (docs/architecture.md). A folder may import from those named for it, never from one above.
+// `cli` and `app` are at the top; `protocol` imports nothing of ours.
+const LAYERS = {
   protocol: [],
-  state: ['protocol'],
-  rollout: ['protocol'],
-  postgres: ['protocol'],
   transcript: ['protocol'],
-  'agent-graph': ['protocol', 'state', 'rollout', 'postgres'],
-  'thread-store': ['protocol', 'state', 'rollout', 'postgres', 'transcript'],
-  transfer: ['protocol', 'rollout', 'thread-store', 'agent-graph'],
-  threads: ['protocol', 'transcript', 'thread-store', 'agent-graph'],
-  mcp: ['protocol', 'transcript', 'thread-store', 'threads'],
+  store: ['protocol', 'transcript'],
+  'stores/local/state-db': ['protocol', 'store'],
+  'stores/local/rollout': ['protocol', 'store'],
+  'stores/local': ['protocol', 'transcript', 'store'],
+  'stores/postgres/db': ['protocol', 'store'],
+  'stores/postgres': ['protocol', 'transcript', 'store'],
+  'stores/memory': ['protocol', 'transcript', 'store'],
+  threads: ['protocol', 'transcript', 'store'],
+  transfer: ['protocol', 'store', 'stores'],
+  mcp: ['protocol', 'transcript', 'store', 'threads'],
+  app: ['protocol', 'store', 'stores', 'threads'],
+  cli: ['protocol', 'store', 'threads', 'transfer', 'mcp', 'app', 'stores/local/doctor', 'transcript'],
 };
 
 const alternatives = (names) => `^src/(${names.join('|')})/`;
 
+/** Files at the root of src that every layer may import. */
+const SHARED = '^src/version\\.ts$';
+
 export default {
   forbidden: [
-    ...Object.entries(FLOORS).map(([floor, below]) => ({
-      name: `floor-${floor}`,
-      comment: `${floor}/ may import only ${below.join(', ') || 'nothing of ours'}`,
+    ...Object.entries(LAYERS).map(([layer, below]) => ({
+      name: `layer-${layer}`,
+      comment: `${layer}/ may import only ${below.join(', ') || 'nothing of ours'}`,
       severity: 'error',
-      from: { path: `^src/${floor}/` },
-      to: { path: '^src/', pathNot: alternatives([floor, ...below]) },
+      from: { path: `^src/${layer}/` },
+      to: { path: '^src/', pathNot: [alternatives([layer, ...below]), SHARED] },
     })),
+    {
+      name: 'every-file-has-a-layer',
+      comment: 'A file of src lies in a layer, or is main.ts, index.ts or version.ts',
+      severity: 'error',
+      from: { path: '^src/', pathNot: [alternatives(Object.keys(LAYERS)), '^src/(main|index|version)\\.ts$'] },
+      to: {},
+    },
     {
       name: 'sdk-in-mcp-only',
       severity: 'error',
@@ -30,33 +45,16 @@ export default {
       to: { path: 'node_modules/@modelcontextprotocol/' },
     },
     {
-      name: 'sqlite-in-state-only',
+      name: 'sqlite-in-state-db-only',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/state/' },
+      from: { path: '^src/', pathNot: '^src/stores/local/state-db/' },
       to: { path: 'node_modules/better-sqlite3/' },
     },
     {
-      name: 'pg-in-postgres-only',
+      name: 'pg-in-postgres-db-only',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/postgres/' },
+      from: { path: '^src/', pathNot: '^src/stores/postgres/db/' },
       to: { path: 'node_modules/pg' },
-    },
-    {
-      name: 'boundaries-above-their-implementations',
-      comment: 'Only bootstrap*.ts chooses a store or a graph: everyone else sees the interface',
-      severity: 'error',
-      from: { path: '^src/(threads|mcp)/' },
-      to: { path: '^src/(thread-store/(local|memory|postgres)|agent-graph/(memory|rollout|sqlite|postgres))' },
-    },
-    {
-      name: 'state-db-opened-by-bootstrap-only',
-      comment: 'bootstrap-home.ts, own-db.ts and codexs-db.ts put the parts over a home together',
-      severity: 'error',
-      from: {
-        path: '^src/',
-        pathNot: '^src/((bootstrap-home|own-db|codexs-db)\\.ts|state/|agent-graph/|thread-store/local/)',
-      },
-      to: { path: '^src/state/' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-missing', severity: 'error', from: {}, to: { couldNotResolve: true } },

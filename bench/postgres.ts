@@ -1,8 +1,8 @@
-import { PostgresAgentGraph } from '../src/agent-graph/postgres-agent-graph.js';
-import { prepare } from '../src/postgres/migrations.js';
-import { PostgresDb } from '../src/postgres/postgres-db.js';
 import type { ThreadId } from '../src/protocol/ids.js';
-import { PostgresThreadStore } from '../src/thread-store/postgres/postgres-thread-store.js';
+import { PostgresAgentGraph } from '../src/stores/postgres/agent-graph.js';
+import { prepare } from '../src/stores/postgres/db/migrations.js';
+import { PostgresDb } from '../src/stores/postgres/db/postgres-db.js';
+import { PostgresThreadStore } from '../src/stores/postgres/postgres-thread-store.js';
 import { ExplainingDb } from '../test/support/explaining-db.js';
 import { FOLDERS, idOf, makeItems, makeThreads } from '../test/support/many-postgres-threads.js';
 import type { ThreadList, ThreadReading } from '../test/support/mcp-client.js';

@@ -1,4 +1,4 @@
-import type { ToolKind } from '../src/mcp/tool.js';
+import type { ToolKind } from '../src/mcp/define-tool.js';
 import { ALL_TOOLS } from '../src/mcp/tools/index.js';
 
 const BEGIN = '<!-- tools: written by `npm run docs` -->';

@@ -14,9 +14,9 @@ if (Number.parseInt(process.versions.node, 10) < OLDEST) {
   const args = process.argv.slice(2);
   // They may hold the URL of a database, with its password, and everybody sees them in the list of processes.
   process.title = 'threadkeeper';
-  const { run } = await import('./run.js');
+  const { run } = await import('./cli/run.js');
   const code = await run(args);
-  const { drained } = await import('./output.js');
+  const { drained } = await import('./cli/output.js');
   await drained(process.stdout);
   process.exit(code);
 }

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { onlySqliteHome, openStateDb } from '../src/state/open-state-db.js';
+import { onlySqliteHome, openStateDb } from '../src/stores/local/state-db/open-state-db.js';
 import { OurServer, PROJECT, type ThreadList } from './support/mcp-client.js';
 import { addRow, TestHome } from './support/test-home.js';
 

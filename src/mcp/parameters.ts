@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { invalidRequest, ThreadkeeperError } from '../protocol/errors.js';
 import { parseThreadId, type ThreadId } from '../protocol/ids.js';
-import type { ToolContext } from './tool.js';
+import type { ToolContext } from './define-tool.js';
 
 /** Arguments that several tools share; their descriptions are what the model reads. */
 

@@ -2,14 +2,8 @@ import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
-import { KeyedQueue } from '../thread-store/keyed-queue.js';
-import type {
-  ListTurnsParams,
-  MetadataUpdate,
-  StoredThread,
-  ThreadStore,
-  TurnPage,
-} from '../thread-store/thread-store.js';
+import { KeyedQueue } from '../store/keyed-queue.js';
+import type { ListTurnsParams, MetadataUpdate, StoredThread, ThreadStore, TurnPage } from '../store/thread-store.js';
 import { type ConversationItem, type OpenTurn, TurnWriter } from '../transcript/turn-writer.js';
 import type { LiveThread, Warned } from './live-thread.js';
 import { newId } from './new-id.js';

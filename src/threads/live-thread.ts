@@ -9,7 +9,7 @@ import type {
   MetadataUpdate,
   StoredThread,
   ThreadStore,
-} from '../thread-store/thread-store.js';
+} from '../store/thread-store.js';
 import { ThreadMetadataSync } from './thread-metadata-sync.js';
 
 /** What could not be done beside what was asked for. */

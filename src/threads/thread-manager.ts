@@ -1,9 +1,9 @@
-import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
 import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { TimeSlice } from '../protocol/time-slice.js';
-import { KeyedQueue } from '../thread-store/keyed-queue.js';
+import type { AgentGraphStore } from '../store/agent-graph-store.js';
+import { KeyedQueue } from '../store/keyed-queue.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,
@@ -15,7 +15,7 @@ import type {
   ThreadPage,
   ThreadStore,
   TurnPage,
-} from '../thread-store/thread-store.js';
+} from '../store/thread-store.js';
 import type { ConversationItem } from '../transcript/turn-writer.js';
 import { CodexThread, isEphemeral, type Submission, type SubmitOptions, ThreadClosed } from './codex-thread.js';
 import { LiveThread, type Warned } from './live-thread.js';

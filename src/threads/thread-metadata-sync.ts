@@ -4,7 +4,7 @@ import type { RolloutItem } from '../protocol/rollout-item.js';
 import { parseRolloutTime } from '../protocol/rollout-line.js';
 import { type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import { mergePatches, presentFields, type ThreadMetadataPatch } from '../protocol/thread-patch.js';
-import type { CreateThreadParams, StoredThread } from '../thread-store/thread-store.js';
+import type { CreateThreadParams, StoredThread } from '../store/thread-store.js';
 
 /** When only the time of the last change is new, it is told this often, milliseconds. */
 const TOUCH_MS = 5000;

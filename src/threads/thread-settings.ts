@@ -1,5 +1,5 @@
 import { eventItem, type RolloutItem } from '../protocol/rollout-item.js';
-import type { CreateThreadParams } from '../thread-store/thread-store.js';
+import type { CreateThreadParams } from '../store/thread-store.js';
 
 /** What Codex takes for a thread of which it knows nothing: it asks before it acts, and may read alone. */
 const READ_ONLY = {

@@ -1,10 +1,10 @@
-import type { AgentGraphStore } from '../agent-graph/agent-graph-store.js';
 import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { GitInfo } from '../protocol/session-meta.js';
 import { sessionSource } from '../protocol/session-source.js';
-import { newThread } from '../thread-store/new-thread.js';
-import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { AgentGraphStore } from '../store/agent-graph-store.js';
+import { newThread } from '../store/new-thread.js';
+import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../store/thread-store.js';
 import { CodexThread } from './codex-thread.js';
 import { gitInfoOf } from './git-info.js';
 import { forkIsMade, LiveThread, type Warned } from './live-thread.js';

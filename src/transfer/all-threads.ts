@@ -1,4 +1,4 @@
-import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { StoredThread, ThreadStore } from '../store/thread-store.js';
 
 const PAGE = 500;
 

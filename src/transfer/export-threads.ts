@@ -1,12 +1,12 @@
-import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import { ThreadkeeperError, writeFailure } from '../protocol/errors.js';
 import { strictJson } from '../protocol/json.js';
 import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
-import { newRolloutFile } from '../rollout/new-rollout.js';
-import { RolloutDraft } from '../rollout/rollout-draft.js';
-import type { RolloutLibrary } from '../rollout/rollout-library.js';
-import { archivedPath } from '../rollout/rollout-move.js';
-import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
+import type { StoredThread, ThreadStore } from '../store/thread-store.js';
+import { newRolloutFile } from '../stores/local/rollout/new-rollout.js';
+import { RolloutDraft } from '../stores/local/rollout/rollout-draft.js';
+import type { RolloutLibrary } from '../stores/local/rollout/rollout-library.js';
+import { archivedPath } from '../stores/local/rollout/rollout-move.js';
 import { NO_FOLDER, rolloutOfThread } from './rollout-of-thread.js';
 import type { TransferOptions, TransferReport } from './transfer-report.js';
 import { type TransferSource, transferThreads } from './transfer-threads.js';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
-import type { ImportedThread, ImportOutcome, ImportState } from '../thread-store/postgres/postgres-import.js';
-import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
+import type { StoredThread, ThreadStore } from '../store/thread-store.js';
+import type { ImportedThread, ImportOutcome, ImportState } from '../stores/postgres/importer.js';
 import type { TransferOptions, TransferReport } from './transfer-report.js';
 import { type TransferSource, transferThreads } from './transfer-threads.js';
 

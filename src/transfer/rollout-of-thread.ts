@@ -4,8 +4,8 @@ import { type RolloutItem, typeFirst } from '../protocol/rollout-item.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import { type GitInfo, isSameGit, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
 import { sourceJson } from '../protocol/session-source.js';
-import { sessionMetaItem, slimMetaItem } from '../rollout/session-meta-item.js';
-import type { StoredThread } from '../thread-store/thread-store.js';
+import type { StoredThread } from '../store/thread-store.js';
+import { sessionMetaItem, slimMetaItem } from '../stores/local/rollout/session-meta-item.js';
 
 /** The folder of a thread that has none: Codex reads no thread without. */
 export const NO_FOLDER = '/';

@@ -1,5 +1,5 @@
-import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import type { ThreadId } from '../protocol/ids.js';
+import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
 
 /** All edges below the given threads, by child; those that name a thread that is gone included. */
 export async function spawnEdges(

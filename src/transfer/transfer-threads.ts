@@ -1,7 +1,7 @@
 import pMap from 'p-map';
-import type { AgentGraphStore, SpawnEdge } from '../agent-graph/agent-graph-store.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { StoredThread, ThreadStore } from '../thread-store/thread-store.js';
+import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
+import type { StoredThread, ThreadStore } from '../store/thread-store.js';
 import { allThreads, countThreads } from './all-threads.js';
 import { spawnEdges } from './spawn-edges.js';
 import { emptyReport, type TransferOptions, type TransferReport } from './transfer-report.js';

@@ -2,8 +2,8 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import type { ThreadView } from '../../src/mcp/thread-view.js';
-import type { TurnView } from '../../src/mcp/turn-view.js';
+import type { ThreadView } from '../../src/mcp/results/thread-view.js';
+import type { TurnView } from '../../src/mcp/results/turn-view.js';
 import { OurServer } from '../support/mcp-client.js';
 import { codexAnswers, withAppServer } from './codex-answers.js';
 

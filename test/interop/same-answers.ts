@@ -1,8 +1,8 @@
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { expect } from 'vitest';
-import type { ThreadView } from '../../src/mcp/thread-view.js';
-import type { ItemView, TurnView } from '../../src/mcp/turn-view.js';
+import type { ThreadView } from '../../src/mcp/results/thread-view.js';
+import type { ItemView, TurnView } from '../../src/mcp/results/turn-view.js';
 import type { OurServer } from '../support/mcp-client.js';
 import { type CodexAnswer, type CodexItem, type CodexTurn, sourceKind } from './codex-answers.js';
 

@@ -1,9 +1,9 @@
 import { onTestFinished } from 'vitest';
-import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
-import { PostgresAgentGraph } from '../../src/agent-graph/postgres-agent-graph.js';
-import { InMemoryThreadStore } from '../../src/thread-store/memory/in-memory-thread-store.js';
-import type { ThreadStore } from '../../src/thread-store/thread-store.js';
-import { managerOver } from '../../src/threadkeeper.js';
+import { managerOver } from '../../src/app/threadkeeper.js';
+import type { ThreadStore } from '../../src/store/thread-store.js';
+import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
+import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
+import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
 import { connect, connectTo } from '../support/connect.js';
 import { openDb, openPostgresStore } from '../support/postgres-store.js';
 import { TestHome } from '../support/test-home.js';

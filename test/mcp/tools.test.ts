@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { instructions } from '../../src/mcp/instructions.js';
+import type { TurnView } from '../../src/mcp/results/turn-view.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
-import type { TurnView } from '../../src/mcp/turn-view.js';
 import { connect } from '../support/connect.js';
 import type { ThreadList, ThreadReading, TreeResult } from '../support/mcp-client.js';
 import { event, newId, paginatedTurn, spawnedBy, TestHome } from '../support/test-home.js';

@@ -1,8 +1,8 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import { expect, onTestFinished } from 'vitest';
-import type { HomeBootstrapOptions } from '../../src/bootstrap-home.js';
-import { createMcpServer } from '../../src/mcp/mcp-server.js';
+import type { HomeBootstrapOptions } from '../../src/app/open-local.js';
+import { createMcpServer } from '../../src/mcp/server.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
 import type { ThreadManager } from '../../src/threads/thread-manager.js';
 import { open } from './local-store.js';

@@ -1,5 +1,5 @@
-import type { Query, SqlValue } from '../../src/postgres/postgres-db.js';
-import type { Database } from '../../src/postgres/ready-db.js';
+import type { Query, SqlValue } from '../../src/stores/postgres/db/postgres-db.js';
+import type { Database } from '../../src/stores/postgres/db/ready-db.js';
 
 interface Plan {
   readonly 'Node Type': string;

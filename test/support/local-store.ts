@@ -1,12 +1,12 @@
 import { onTestFinished } from 'vitest';
-import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/bootstrap-home.js';
+import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/app/open-local.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
-import { RolloutHome } from '../../src/rollout/rollout-home.js';
-import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/state/open-state-db.js';
-import { StateDbHandle } from '../../src/state/state-db-handle.js';
-import { Backfill } from '../../src/thread-store/local/backfill.js';
-import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
+import { Backfill } from '../../src/stores/local/index/backfill.js';
+import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
+import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
+import { onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/stores/local/state-db/open-state-db.js';
+import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 
 /** The parts of the server over a home, as the program puts them together; `warnings` is what it said to a person. */
 export async function open(

@@ -1,6 +1,6 @@
-import type { AgentGraphStore } from '../../src/agent-graph/agent-graph-store.js';
-import { InMemoryThreadStore } from '../../src/thread-store/memory/in-memory-thread-store.js';
-import type { ThreadStore } from '../../src/thread-store/thread-store.js';
+import type { AgentGraphStore } from '../../src/store/agent-graph-store.js';
+import type { ThreadStore } from '../../src/store/thread-store.js';
+import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
 import { ThreadManager, type ThreadManagerParts } from '../../src/threads/thread-manager.js';
 
 /** A manager over these two, as the program makes one. */

@@ -2,8 +2,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import type { ThreadView } from '../../src/mcp/thread-view.js';
-import type { TurnView } from '../../src/mcp/turn-view.js';
+import type { ThreadView } from '../../src/mcp/results/thread-view.js';
+import type { TurnView } from '../../src/mcp/results/turn-view.js';
 
 export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const MAIN = path.join(PROJECT, 'dist/main.js');

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import { prepare } from '../../src/postgres/migrations.js';
-import { PostgresDb, type PostgresOptions } from '../../src/postgres/postgres-db.js';
-import { ReadyDb } from '../../src/postgres/ready-db.js';
+import { prepare } from '../../src/stores/postgres/db/migrations.js';
+import { PostgresDb, type PostgresOptions } from '../../src/stores/postgres/db/postgres-db.js';
+import { ReadyDb } from '../../src/stores/postgres/db/ready-db.js';
 import {
   PostgresThreadStore,
   type PostgresThreadStoreOptions,
-} from '../../src/thread-store/postgres/postgres-thread-store.js';
+} from '../../src/stores/postgres/postgres-thread-store.js';
 
 /** The name of a schema that is gone after the test. */
 export function newSchema(): string {

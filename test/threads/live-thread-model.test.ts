@@ -6,15 +6,15 @@ import { describe, expect, it } from 'vitest';
 import { ThreadkeeperError } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { eventItem } from '../../src/protocol/rollout-item.js';
-import { RolloutHome } from '../../src/rollout/rollout-home.js';
-import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { onlySqliteHome, openStateDb } from '../../src/state/open-state-db.js';
-import { StateDbHandle } from '../../src/state/state-db-handle.js';
-import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
+import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
+import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
+import { onlySqliteHome, openStateDb } from '../../src/stores/local/state-db/open-state-db.js';
+import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
+import { newThreadParams } from '../store/live-contract.js';
 import { descriptorsOf } from '../support/descriptors.js';
 import { makeStateDb } from '../support/test-home.js';
-import { newThreadParams } from '../thread-store/live-contract.js';
 
 /** What must be true of the thread: told item by item, whatever happens in between. */
 interface Model {

@@ -4,13 +4,13 @@ import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventItem } from '../../src/protocol/rollout-item.js';
 import type { ThreadMetadataPatch } from '../../src/protocol/thread-patch.js';
-import { InMemoryThreadStore } from '../../src/thread-store/memory/in-memory-thread-store.js';
+import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
+import { newThreadParams, turnItems } from '../store/live-contract.js';
 import { descriptorsOf } from '../support/descriptors.js';
 import { errorOf } from '../support/error-of.js';
 import { openStore } from '../support/local-store.js';
 import { addRow, newId, TestHome } from '../support/test-home.js';
-import { newThreadParams, turnItems } from '../thread-store/live-contract.js';
 
 const says = (message: string) => eventItem({ type: 'user_message', message });
 

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
 import { conflict } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
-import { RolloutHome } from '../../src/rollout/rollout-home.js';
-import { RolloutLibrary } from '../../src/rollout/rollout-library.js';
-import { acquireWriterLock } from '../../src/rollout/writer-lock.js';
-import { StateDbHandle } from '../../src/state/state-db-handle.js';
-import { LocalThreadStore } from '../../src/thread-store/local/local-thread-store.js';
+import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
+import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
+import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
+import { acquireWriterLock } from '../../src/stores/local/rollout/writer-lock.js';
+import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
+import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
 
 import { errorOf } from '../support/error-of.js';
 import { managerOver } from '../support/manager-over.js';

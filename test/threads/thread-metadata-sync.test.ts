@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { eventItem, type RolloutItem } from '../../src/protocol/rollout-item.js';
-import { newThread } from '../../src/thread-store/new-thread.js';
+import { newThread } from '../../src/store/new-thread.js';
 import { ThreadMetadataSync } from '../../src/threads/thread-metadata-sync.js';
+import { newThreadParams } from '../store/live-contract.js';
 import { newId } from '../support/test-home.js';
-import { newThreadParams } from '../thread-store/live-contract.js';
 
 const T = 1_795_000_000_000;
 const says = (message: string): RolloutItem => eventItem({ type: 'user_message', message });

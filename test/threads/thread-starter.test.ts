@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { InMemoryAgentGraph } from '../../src/agent-graph/memory-agent-graph.js';
 import { internalError } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
-import { InMemoryThreadStore } from '../../src/thread-store/memory/in-memory-thread-store.js';
+import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
+import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
+import { newThreadParams, turnItems } from '../store/live-contract.js';
 import { errorOf } from '../support/error-of.js';
 import { openStore } from '../support/local-store.js';
 import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';
-import { newThreadParams, turnItems } from '../thread-store/live-contract.js';
 
 /** A store in which a thread opens but its turns cannot be read; it says which threads it has open. */
 class HalfReadyStore extends InMemoryThreadStore {

@@ -2,10 +2,10 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { PostgresAgentGraph } from '../../src/agent-graph/postgres-agent-graph.js';
-import type { HomeThreadkeeper } from '../../src/bootstrap-home.js';
-import { PostgresImport } from '../../src/thread-store/postgres/postgres-import.js';
-import type { StoredThread, ThreadStore } from '../../src/thread-store/thread-store.js';
+import type { HomeThreadkeeper } from '../../src/app/open-local.js';
+import type { StoredThread, ThreadStore } from '../../src/store/thread-store.js';
+import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
+import { PostgresImport } from '../../src/stores/postgres/importer.js';
 import { allThreads } from '../../src/transfer/all-threads.js';
 import { exportThreads } from '../../src/transfer/export-threads.js';
 import { importThreads } from '../../src/transfer/import-threads.js';

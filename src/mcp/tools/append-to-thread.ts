@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
 import { isDeeperThan } from '../../protocol/json.js';
 import type { ConversationItem } from '../../transcript/turn-writer.js';
+import { defineTool } from '../define-tool.js';
 import { messageParameter, shortText, threadIdArgument, threadIdParameter } from '../parameters.js';
-import { present } from '../thread-view.js';
-import { defineTool } from '../tool.js';
+import { present } from '../results/thread-view.js';
 
 /** What is nested deeper not every program can read. */
 const DEEPEST = 100;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { defineTool } from '../define-tool.js';
 import { threadIdArgument, threadIdParameter } from '../parameters.js';
-import { present } from '../thread-view.js';
-import { defineTool } from '../tool.js';
+import { present } from '../results/thread-view.js';
 
 export const closeThread = defineTool({
   name: 'close_thread',

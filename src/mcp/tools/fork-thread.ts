@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { defineTool } from '../define-tool.js';
 import { nameParameter, shortText, threadIdArgument, threadIdParameter } from '../parameters.js';
-import { newThreadResult, threadOutput } from '../thread-result.js';
-import { defineTool } from '../tool.js';
+import { newThreadResult, threadOutput } from '../results/thread-result.js';
 
 export const forkThread = defineTool({
   name: 'fork_thread',

@@ -1,4 +1,4 @@
-import type { Tool } from '../tool.js';
+import type { Tool } from '../define-tool.js';
 import { appendToThread } from './append-to-thread.js';
 import { archiveThread } from './archive-thread.js';
 import { closeThread } from './close-thread.js';

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
 import { SOURCE_KINDS, type SourceKind } from '../../protocol/session-source.js';
-import { THREAD_SORTS, type ThreadCount, type ThreadPage } from '../../thread-store/thread-store.js';
+import { THREAD_SORTS, type ThreadCount, type ThreadPage } from '../../store/thread-store.js';
 import type { FamilyQuery, ThreadManager } from '../../threads/thread-manager.js';
+import { defineTool, type ToolContext } from '../define-tool.js';
 import { threadIdArgument } from '../parameters.js';
-import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../size.js';
-import { LIST_PREVIEW, present, type ThreadView, threadSchema, threadView } from '../thread-view.js';
-import { defineTool, type ToolContext } from '../tool.js';
+import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../results/size.js';
+import { LIST_PREVIEW, present, type ThreadView, threadSchema, threadView } from '../results/thread-view.js';
 
 const HIDDEN_SOURCES: ReadonlySet<SourceKind> = new Set(['subagent', 'internal']);
 const DEFAULT_SOURCES = SOURCE_KINDS.filter((kind) => !HIDDEN_SOURCES.has(kind));

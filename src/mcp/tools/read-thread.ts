@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { ThreadId } from '../../protocol/ids.js';
+import { defineTool, type ToolContext } from '../define-tool.js';
 import { threadIdArgument, threadIdParameter } from '../parameters.js';
-import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../size.js';
-import { present, threadSchema, threadView } from '../thread-view.js';
-import { defineTool, type ToolContext } from '../tool.js';
-import { decodeTurnCursor, encodeTurnCursor, type TurnList } from '../turn-cursor.js';
-import { turnSchema, turnViews } from '../turn-view.js';
+import { jsonSize, RESERVED_CHARACTERS, RESULT_CHARACTERS } from '../results/size.js';
+import { present, threadSchema, threadView } from '../results/thread-view.js';
+import { decodeTurnCursor, encodeTurnCursor, type TurnList } from '../results/turn-cursor.js';
+import { turnSchema, turnViews } from '../results/turn-view.js';
 
 const input = z.strictObject({
   threadId: threadIdParameter,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { defineTool } from '../define-tool.js';
 import { nameParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
-import { threadOutput, updateResult } from '../thread-result.js';
-import { defineTool } from '../tool.js';
+import { threadOutput, updateResult } from '../results/thread-result.js';
 
 export const setThreadName = defineTool({
   name: 'set_thread_name',

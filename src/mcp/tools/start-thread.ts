@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
+import { defineTool } from '../define-tool.js';
 import { messageParameter, nameParameter, shortText, threadIdArgument } from '../parameters.js';
-import { newThreadResult, threadOutput } from '../thread-result.js';
-import { defineTool } from '../tool.js';
+import { newThreadResult, threadOutput } from '../results/thread-result.js';
 
 const isAbsolute = (folder: string) => path.posix.isAbsolute(folder) || path.win32.isAbsolute(folder);
 

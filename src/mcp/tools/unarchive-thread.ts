@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { defineTool } from '../define-tool.js';
 import { dryRunParameter, includeDescendantsParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
-import { defineTool } from '../tool.js';
-import { treeMoveOutput, treeMoveView } from '../tree-move-result.js';
+import { treeMoveOutput, treeMoveView } from '../results/tree-move-result.js';
 
 export const unarchiveThread = defineTool({
   name: 'unarchive_thread',

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
 import { isEmptyPatch } from '../../protocol/thread-patch.js';
+import { defineTool } from '../define-tool.js';
 import { nameParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
-import { threadOutput, updateResult } from '../thread-result.js';
-import { defineTool } from '../tool.js';
+import { threadOutput, updateResult } from '../results/thread-result.js';
 
 const gitPart = z.string().trim().min(1).max(1000).nullable().optional();
 

@@ -1,0 +1,106 @@
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SqliteAgentGraph } from '../stores/local/agent-graph.js';
+import { type CodexConfig, codexConfig, installationIdOf } from '../stores/local/codex-config.js';
+import { CodexsDb } from '../stores/local/codex-db.js';
+import type { BackfillSummary } from '../stores/local/index/backfill.js';
+import { OwnDb } from '../stores/local/index/index-db.js';
+import type { Warn } from '../stores/local/local-home.js';
+import { LocalThreadStore } from '../stores/local/local-thread-store.js';
+import { RolloutHome } from '../stores/local/rollout/rollout-home.js';
+import { RolloutLibrary } from '../stores/local/rollout/rollout-library.js';
+import type { Durability } from '../stores/local/rollout/rollout-recorder.js';
+import { RolloutAgentGraph } from '../stores/local/rollout-agent-graph.js';
+import type { StateDbConfig } from '../stores/local/state-db/open-state-db.js';
+import { StateDbHandle } from '../stores/local/state-db/state-db-handle.js';
+import type { PassedOver, SqliteHomes } from '../stores/local/state-db/state-db-search.js';
+import type { HomeOptions } from './store-options.js';
+import { managerOver, type Threadkeeper } from './threadkeeper.js';
+
+/** The parts over a Codex home, with what only a home has. */
+export interface HomeThreadkeeper extends Threadkeeper {
+  readonly store: LocalThreadStore;
+  readonly library: RolloutLibrary;
+  readonly stateDb: StateDbHandle;
+  /** Files that look like a state DB of Codex's and do not serve. */
+  readonly otherStateDbs: readonly PassedOver[];
+  /** Which installation of Codex the home belongs to, if that is known. */
+  readonly installationId: string | undefined;
+  /** Why our own index is not there, or not as it should be. */
+  readonly indexProblem: string | undefined;
+  /** What the backfill of our own DB did, once it is done; undefined where there was nothing to fill, or it was stopped. */
+  readonly backfilled: Promise<BackfillSummary | undefined>;
+}
+
+export interface HomeBootstrapOptions extends HomeOptions {
+  /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
+  readonly ownStateDb: StateDbConfig['own'];
+  /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
+  readonly backfillWaitMs?: number | undefined;
+  readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
+  /** What a flush of a live thread promises. */
+  readonly durability?: Durability | undefined;
+  /** The id of the installation; absent: as the home's `installation_id` says. */
+  readonly installationId?: string | undefined;
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
+  readonly idleMs?: number | undefined;
+}
+
+const DEFAULT_BACKFILL_WAIT_MS = 30_000;
+
+/** Puts the parts over a Codex home together, and is the only one that opens its state DB. */
+export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): Promise<HomeThreadkeeper> {
+  const library = new RolloutLibrary(new RolloutHome(options.home));
+  const stateDb = new StateDbHandle();
+  const configured = codexConfig(options.home, warn);
+  const homes = sqliteHomes(options, configured);
+  const config = { homes, readOnly: options.readOnly, own: options.ownStateDb };
+  const codexsDb = new CodexsDb(library, stateDb, config, warn);
+  const ownDb = new OwnDb(library, stateDb, config, options.onBackfillProgress, warn);
+  if (options.useStateDb) await codexsDb.start();
+  else if (codexsDb.find() !== undefined) {
+    stateDb.wait('threadkeeper was started with --no-state-db, and Codex keeps a state DB for this home');
+  }
+  const own = options.useStateDb && stateDb.status.kind === 'files' ? await ownDb.open() : undefined;
+  if (own && !own.isRemade) {
+    const wait = options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS;
+    await Promise.race([ownDb.backfilled, sleep(wait, undefined, { ref: false })]);
+  }
+  if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
+  const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
+  const { readOnly, durability, idleMs } = options;
+  const store = new LocalThreadStore({ library, stateDb, readOnly, durability, warn });
+  const manager = managerOver({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
+  return {
+    manager,
+    store,
+    graph,
+    repair: () => store.repair(),
+    library,
+    stateDb,
+    get otherStateDbs() {
+      return codexsDb.others;
+    },
+    installationId: options.installationId ?? installationIdOf(options.home),
+    get indexProblem() {
+      return ownDb.problem;
+    },
+    backfilled: ownDb.backfilled,
+    async close() {
+      await manager.close();
+      await ownDb.close();
+      await codexsDb.close();
+      stateDb.close();
+    },
+  };
+}
+
+/** Where Codex may keep its state DB: what a flag or the environment names alone, else what is configured or usual. */
+function sqliteHomes({ home, sqliteHome }: HomeBootstrapOptions, configured: CodexConfig): SqliteHomes {
+  if (sqliteHome !== undefined) return { main: sqliteHome, isConfigured: true, others: [] };
+  const desktop = path.join(home, 'sqlite');
+  if (configured.sqliteHome === undefined) {
+    return { main: home, isConfigured: false, others: [desktop], doubt: configured.problem };
+  }
+  return { main: configured.sqliteHome, isConfigured: true, others: [home, desktop] };
+}

@@ -1,0 +1,42 @@
+import { PostgresAgentGraph } from '../stores/postgres/agent-graph.js';
+import { isUntouched, prepare } from '../stores/postgres/db/migrations.js';
+import { PostgresDb } from '../stores/postgres/db/postgres-db.js';
+import { ReadyDb } from '../stores/postgres/db/ready-db.js';
+import { PostgresImport } from '../stores/postgres/importer.js';
+import { PostgresThreadStore } from '../stores/postgres/postgres-thread-store.js';
+import type { DatabaseOptions } from './store-options.js';
+import { managerOver, type Threadkeeper } from './threadkeeper.js';
+
+/** The parts over a PostgreSQL, with what only that has. */
+export interface DatabaseThreadkeeper extends Threadkeeper {
+  readonly importer: PostgresImport;
+  /** True when the schema has nothing of ours, or is not there. */
+  isUntouched(): Promise<boolean>;
+}
+
+export interface DatabaseBootstrapOptions extends DatabaseOptions {
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
+  readonly idleMs?: number | undefined;
+}
+
+/** Puts the parts over a PostgreSQL together; nothing is asked of it before it is used. Throws `invalid_request`. */
+export function bootstrapDatabase(
+  { url, schema, leaseMs, readOnly, idleMs }: DatabaseBootstrapOptions,
+  warn: (message: string) => void,
+): DatabaseThreadkeeper {
+  const raw = new PostgresDb({ url, schema, warn });
+  const db = new ReadyDb(raw, (unprepared) => prepare(unprepared, { readOnly, warn }));
+  const store = new PostgresThreadStore({ db, readOnly, leaseMs });
+  const graph = new PostgresAgentGraph(db);
+  const manager = managerOver({ store, graph, modelProvider: undefined, idleMs, warn });
+  return {
+    manager,
+    store,
+    graph,
+    importer: new PostgresImport(db),
+    isUntouched: () => isUntouched(raw),
+    // A write here is whole or was never there.
+    repair: () => Promise.resolve(),
+    close: () => manager.close(),
+  };
+}

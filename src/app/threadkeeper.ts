@@ -1,0 +1,38 @@
+import type { AgentGraphStore } from '../store/agent-graph-store.js';
+import type { ThreadStore } from '../store/thread-store.js';
+import { InMemoryThreadStore } from '../stores/memory/in-memory-thread-store.js';
+import { ThreadManager } from '../threads/thread-manager.js';
+import { VERSION } from '../version.js';
+
+/** The parts of a running threadkeeper, put together. */
+export interface Threadkeeper {
+  readonly manager: ThreadManager;
+  readonly store: ThreadStore;
+  readonly graph: AgentGraphStore;
+  /** Puts right what a program left that was killed half-way; what others hold is left for the next time. */
+  repair(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ManagerOptions {
+  readonly store: ThreadStore;
+  readonly graph: AgentGraphStore;
+  /** The provider of new threads whose caller names none. */
+  readonly modelProvider: string | undefined;
+  /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
+  readonly idleMs?: number | undefined;
+  readonly warn: (message: string) => void;
+}
+
+/** Codex's provider where its configuration names none. */
+const DEFAULT_PROVIDER = 'openai';
+
+/** The manager over a store and a graph, whichever they are. */
+export function managerOver({ modelProvider, idleMs = 0, ...parts }: ManagerOptions): ThreadManager {
+  return new ThreadManager({
+    ...parts,
+    maker: { originator: 'threadkeeper', version: VERSION, modelProvider: modelProvider ?? DEFAULT_PROVIDER },
+    ephemeralStore: () => new InMemoryThreadStore(),
+    idleMs,
+  });
+}

@@ -1,0 +1,134 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { lookOnlyAtHome } from '../../app/open.js';
+import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../app/open-local.js';
+import { bootstrapDatabase, type DatabaseThreadkeeper } from '../../app/open-postgres.js';
+import { internalError, invalidRequest, systemErrorCode, ThreadkeeperError } from '../../protocol/errors.js';
+import { countThreads } from '../../transfer/all-threads.js';
+import { exportThreads } from '../../transfer/export-threads.js';
+import { type ImportTarget, importThreads } from '../../transfer/import-threads.js';
+import type { ThreadProblem, TransferReport } from '../../transfer/transfer-report.js';
+import type { TransferOptions } from '../flags.js';
+import { jsonLine } from '../terminal-text.js';
+
+export interface TransferCommand extends TransferOptions {
+  readonly onProgress: (done: number, total: number) => void;
+  readonly warn: (message: string) => void;
+}
+
+export interface Transferred {
+  readonly report: string;
+  /** False when a thread could not be copied. */
+  readonly isComplete: boolean;
+}
+
+/** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
+export async function importCommand(command: TransferCommand): Promise<Transferred> {
+  return await transfer(command, lookOnlyAtHome(command.home), async (local, database) => {
+    local.library.home.assertUsable();
+    const target = command.dryRun && (await database.isUntouched()) ? { ...database, importer: EMPTY } : database;
+    return reportOf(await importThreads(local, target, command), command, {
+      where: `threads in ${local.library.home.root}`,
+      leftAlone: 'were changed in the database and left alone',
+    });
+  });
+}
+
+/** What a dry run finds where nothing was made yet. */
+const EMPTY: ImportTarget['importer'] = {
+  stateOf: () => Promise.resolve('new'),
+  add: () => Promise.reject(internalError('a dry run copies nothing', 'Leave --dry-run out.')),
+};
+
+/** Writes all threads of a database into a home, which is made if need be. */
+export async function exportCommand(command: TransferCommand): Promise<Transferred> {
+  const { home: folder } = command.home;
+  const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
+  return await transfer(command, home, async (local, database) => {
+    const hasRows = local.stateDb.status.kind === 'codex';
+    const report = await exportThreads(database, { ...local, hasRows }, command);
+    if (!hasRows) {
+      report.warnings.push(
+        `${folder} has no state DB of Codex: recency and the like follow from the files. ` +
+          'To carry all over, start Codex there once before the export.',
+      );
+    }
+    return reportOf(report, command, {
+      where: `threads in ${database.store.capabilities.description}`,
+      leftAlone: 'were in the home and left alone',
+    });
+  });
+}
+
+async function transfer(
+  { database: options, dryRun, warn }: TransferCommand,
+  home: HomeBootstrapOptions,
+  action: (local: HomeThreadkeeper, database: DatabaseThreadkeeper) => Promise<Transferred>,
+): Promise<Transferred> {
+  // What is not written to the home is written to the database.
+  const database = bootstrapDatabase({ ...options, readOnly: dryRun || !home.readOnly }, warn);
+  try {
+    // Nothing is made before it is known that there is something to write.
+    if (!home.readOnly) {
+      await countThreads(database.store);
+      makeFolder(home.home);
+    }
+    const local = await bootstrapHome(home, warn);
+    try {
+      return await action(local, database);
+    } finally {
+      await local.close();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
+/** The folder, in one that is there. */
+function makeFolder(folder: string): void {
+  const stat = statSync(folder, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) return;
+  const hint = 'Give a folder, or the name for a new one in a folder that exists.';
+  if (stat) throw invalidRequest(`${folder} is no folder`, hint);
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    throw new ThreadkeeperError('invalid_request', `${folder} cannot be made (${systemErrorCode(error)})`, hint);
+  }
+}
+
+interface Words {
+  readonly where: string;
+  readonly leftAlone: string;
+}
+
+const MOST_SHOWN = 20;
+
+function reportOf(report: TransferReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
+  const isComplete = report.failed.length === 0;
+  if (json) return { report: jsonLine({ ...report, dryRun }), isComplete };
+  const { total, added, updated, unchanged, leftAlone, items, edges, failed, notes, warnings } = report;
+  const would = dryRun ? 'would be ' : '';
+  const lines = [
+    `${total} ${words.where}`,
+    `  ${added} ${would}copied${dryRun ? '' : `, ${items} lines of history`}`,
+    ...counted(updated, `${would}copied again, as they have changed`),
+    ...counted(unchanged, 'are there as they are'),
+    ...counted(leftAlone, words.leftAlone),
+    ...counted(edges, `spawn edges ${would}copied`),
+    ...counted(failed.length, `could not be copied${failed.length > 0 ? ':' : ''}`),
+    ...shown(failed),
+    ...(notes.length > 0 ? ['notes:', ...shown(notes)] : []),
+    ...warnings.map((warning) => `note: ${warning}`),
+  ];
+  return { report: `${lines.join('\n')}\n`, isComplete };
+}
+
+function counted(count: number, what: string): string[] {
+  return count > 0 ? [`  ${count} ${what}`] : [];
+}
+
+function shown(problems: readonly ThreadProblem[]): string[] {
+  const lines = problems.slice(0, MOST_SHOWN).map(({ threadId, problem }) => `    ${threadId}: ${problem}`);
+  const rest = problems.length - lines.length;
+  return rest > 0 ? [...lines, `    … and ${rest} more (--json lists all)`] : lines;
+}

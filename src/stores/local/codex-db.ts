@@ -1,0 +1,132 @@
+import { adopt } from './index/adoption.js';
+import type { Warn } from './local-home.js';
+import type { RolloutLibrary } from './rollout/rollout-library.js';
+import { openCodexStateDb, openOwnStateDb, type StateDbConfig } from './state-db/open-state-db.js';
+import type { StateDb } from './state-db/state-db.js';
+import type { StateDbHandle } from './state-db/state-db-handle.js';
+import { type PassedOver, StateDbFinder, type StateDbSearch } from './state-db/state-db-search.js';
+
+/** One that cannot be used is tried again after this at the earliest. */
+const RETRY_MS = 2000;
+
+/**
+ * Codex's state DB while the program runs. It can be there at the start, appear later (Codex was started), be held or
+ * half-filled for a while, or be replaced by Codex: whenever it can be used it is, and gets what it lacks and we know.
+ */
+export class CodexsDb {
+  readonly #library: RolloutLibrary;
+  readonly #handle: StateDbHandle;
+  readonly #config: StateDbConfig;
+  readonly #warn: Warn;
+  readonly #finder: StateDbFinder;
+  #looking: Promise<void> | undefined;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #failed: { file: string | undefined; at: number } = { file: undefined, at: 0 };
+  #toldOf = new Set<string>();
+  #others: readonly PassedOver[] = [];
+
+  constructor(library: RolloutLibrary, handle: StateDbHandle, config: StateDbConfig, warn: Warn) {
+    this.#library = library;
+    this.#handle = handle;
+    this.#config = config;
+    this.#warn = warn;
+    this.#finder = new StateDbFinder(config.homes);
+  }
+
+  /** Other files that look like a state DB of Codex's and do not serve, as of the last look. */
+  get others(): readonly PassedOver[] {
+    return this.#others;
+  }
+
+  /** Looks for the file alone, and opens nothing: for a server that is to do without. Returns its path. */
+  find(): string | undefined {
+    return this.#find().file;
+  }
+
+  /**
+   * Takes it when it is there, can be used and is not taken yet. Throws `resource_exhausted` where no more files can be
+   * opened: then what served goes on. Those that come at once wait for the same look.
+   */
+  async look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  /** Looks now, before each write from here on, and from time to time for those who only read. */
+  async start(): Promise<void> {
+    this.#handle.look = () => this.look();
+    await this.look().catch((error: Error) => this.#handle.wait(error.message));
+    if (this.#config.own !== 'create') return;
+    this.#timer = setInterval(() => void this.look().catch(() => undefined), RETRY_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends the looking; one that is on its way is waited for. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await this.#looking?.catch(() => undefined);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isClosed) return;
+    const { status } = this.#handle;
+    const { file, doubt } = this.#find();
+    if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && doubt === undefined) return;
+    if (status.kind === 'codex' && !status.db.isInPlace) this.#handle.lose(status.db, 'it was removed or replaced');
+    if (doubt !== undefined) {
+      this.#tell(`serving from the rollout files, and changing no thread: ${doubt}`);
+      this.#handle.wait(doubt);
+    } else if (file === undefined) this.#handle.withoutCodex();
+    else if (file !== this.#failed.file || Date.now() - this.#failed.at >= RETRY_MS) await this.#open(file);
+  }
+
+  #find(): StateDbSearch {
+    const found = this.#finder.find();
+    this.#others = found.others;
+    for (const { file, why } of found.others)
+      this.#tell(`state DB: ${found.file ?? 'none of Codex'}; not used: ${file} (${why})`);
+    return found;
+  }
+
+  async #open(file: string): Promise<void> {
+    const { stateDb, problem = 'it cannot be used' } = await openCodexStateDb(file, this.#config);
+    if (!stateDb) {
+      this.#failed = { file, at: Date.now() };
+      this.#tell(`serving from the rollout files, and changing no thread, without the state DB: ${problem}`);
+      this.#handle.wait(problem);
+      return;
+    }
+    this.#failed = { file: undefined, at: 0 };
+    if (!this.#isClosed) await this.#give(stateDb);
+    if (this.#isClosed) stateDb.close();
+    else this.#handle.serve(stateDb);
+  }
+
+  /** Says each thing once. */
+  #tell(message: string): void {
+    if (this.#toldOf.has(message)) return;
+    this.#toldOf.add(message);
+    this.#warn(message);
+  }
+
+  /** What it lacks and we know goes there, and ours is not used any more. */
+  async #give(codexs: StateDb): Promise<void> {
+    if (this.#config.own !== 'create' || codexs.readOnly) return;
+    const { status } = this.#handle;
+    const isOpen = status.kind === 'index';
+    const own = isOpen ? status.db : (await openOwnStateDb({ ...this.#config, own: 'existing' })).stateDb;
+    try {
+      await adopt(codexs, this.#library, own);
+    } catch (error) {
+      this.#warn(
+        `names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`,
+      );
+    } finally {
+      if (!isOpen) own?.close();
+    }
+  }
+}

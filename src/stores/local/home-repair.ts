@@ -1,0 +1,23 @@
+import type { ThreadMover } from './archiver.js';
+import type { LocalListing } from './listing/local-listing.js';
+import type { LocalHome } from './local-home.js';
+import type { ThreadResolver } from './thread-resolver.js';
+
+/** The parts of the store that a repair works with. */
+export interface HomeRepairParts {
+  readonly local: LocalHome;
+  readonly listing: LocalListing;
+  readonly resolver: ThreadResolver;
+  readonly mover: ThreadMover;
+}
+
+/**
+ * Puts right what a program left that was killed in the middle of a move: files that are in both folders, and rows whose
+ * files were moved without them. What others hold (a lock, the DB) is left for the next time.
+ */
+export async function repairHome({ local, listing, resolver, mover }: HomeRepairParts): Promise<void> {
+  local.catalog.refresh();
+  for (const threadId of local.catalog.doubledThreads()) await mover.settle(threadId);
+  if (local.status.kind !== 'codex' || local.status.db.readOnly) return;
+  await resolver.repairRows(await listing.strayRows());
+}

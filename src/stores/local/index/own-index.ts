@@ -1,0 +1,159 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { ThreadkeeperError } from '../../../protocol/errors.js';
+import type { ThreadId } from '../../../protocol/ids.js';
+import type { LocalHome } from '../local-home.js';
+import { statOf } from '../rollout/regular-file.js';
+import type { RolloutFile } from '../rollout/rollout-file.js';
+import { RolloutWatcher } from '../rollout/rollout-watcher.js';
+import { StateDbLost } from '../state-db/state-db.js';
+import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
+
+/** A look at the files younger than this is good enough. */
+const LOOK_MS = 500;
+/** Every file is looked at again after this. */
+const WHOLE_LOOK_MS = 30_000;
+const BATCH = 100;
+
+interface Seen {
+  readonly size: number;
+  readonly modifiedAt: number;
+}
+
+/**
+ * Keeps our own state DB true to the files after its backfill: rollouts that appear, grow, move or vanish behind our
+ * back are indexed again before the next list. Which ones were written to the OS tells, so that no call walks them all.
+ */
+export class OwnIndex {
+  readonly #local: LocalHome;
+  readonly #indexer: RolloutIndexer;
+  readonly #watcher = new RolloutWatcher();
+  /** Files that gave no row of their name, as they were then: not to be read again until they change. */
+  readonly #passedOver = new Map<string, Seen>();
+  #generation = -1;
+  #wholeLookAt = 0;
+  #syncing: Promise<void> | undefined;
+
+  constructor(local: LocalHome) {
+    this.#local = local;
+    this.#indexer = new RolloutIndexer(local);
+  }
+
+  /** Brings the rows in line with the files. Does nothing where the rows are Codex's, or may not be written. */
+  async sync(): Promise<void> {
+    // Lists that come at once wait for the same look.
+    this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = undefined;
+    });
+    await this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
+    const { status, catalog } = this.#local;
+    if (status.kind !== 'index' || !status.isWritable) {
+      // Codex's DB may have taken the place of ours.
+      this.#watcher.close();
+      return;
+    }
+    await catalog.refreshInSlices(LOOK_MS);
+    this.#watcher.follow(catalog.folders());
+    // The OS drops events when too many come at once, and does not say so here.
+    const isWholeLook = Date.now() - this.#wholeLookAt > WHOLE_LOOK_MS;
+    const dirty = this.#watcher.takeDirty();
+    if (dirty.size === 0 && this.#generation === catalog.generation && !isWholeLook) return;
+    const { generation } = catalog;
+    let isDone = false;
+    try {
+      isDone = await this.#compare(dirty, isWholeLook);
+    } catch (error) {
+      this.#tellBehind(error);
+    }
+    if (isDone) this.#generation = generation;
+    if (isDone && isWholeLook) this.#wholeLookAt = Date.now();
+    if (isDone) return;
+    // Held by another program, lost, or no room: the next list tries again.
+    this.#generation = -1;
+    this.#watcher.giveBack(dirty);
+  }
+
+  /** Indexes a file that this process has just written to: no list lags behind a write of our own. */
+  async written(file: RolloutFile): Promise<void> {
+    const { status } = this.#local;
+    if (status.kind !== 'index' || !status.isWritable) return;
+    try {
+      await this.#index([file]);
+    } catch (error) {
+      this.#tellBehind(error);
+    }
+  }
+
+  /** An index that cannot be written is no reason to fail: files serve where it does not. */
+  #tellBehind(error: unknown): void {
+    if (!(error instanceof ThreadkeeperError) && !(error instanceof StateDbLost)) throw error;
+    this.#local.warn(`the index is behind the files for now (${error.message})`);
+  }
+
+  close(): void {
+    this.#watcher.close();
+  }
+
+  /** False when the index cannot be read now. */
+  async #compare(dirty: ReadonlySet<string>, isWholeLook: boolean): Promise<boolean> {
+    const { catalog } = this.#local;
+    const indexed = await this.#local.readRows((rows) => rows.indexed());
+    if (!indexed) return false;
+    const changed: RolloutFile[] = [];
+    for (const threadId of catalog.threadIds()) {
+      const [file] = catalog.filesOf(threadId);
+      if (!file) continue;
+      const known = indexed.get(threadId);
+      const isDirty = isWholeLook || dirty.has(file.path) || dirty.has(path.dirname(file.path));
+      const isMoved = known?.path !== file.path;
+      if ((isMoved || isDirty) && !this.#isAsSeen(file, isMoved ? undefined : known)) changed.push(file);
+    }
+    const gone = [...indexed].filter(([id, { path: file }]) => !this.#isThere(id as ThreadId, file)).map(([id]) => id);
+    if (gone.length > 0) {
+      await this.#local.writeRows((rows) => {
+        for (const id of gone) rows.delete(id);
+      });
+    }
+    for (let start = 0; start < changed.length; start += BATCH) await this.#index(changed.slice(start, start + BATCH));
+    return true;
+  }
+
+  /** A file that is not named after its thread is found by its row alone. */
+  #isThere(threadId: ThreadId, file: string): boolean {
+    return this.#local.catalog.filesOf(threadId).length > 0 || existsSync(file);
+  }
+
+  #isAsSeen(file: RolloutFile, known: Seen | undefined): boolean {
+    const stat = statOf(file.path);
+    if (!stat) return false;
+    const seen = known ?? this.#passedOver.get(file.path);
+    return seen?.size === stat.size && seen.modifiedAt === stat.mtimeMs;
+  }
+
+  async #index(files: readonly RolloutFile[]): Promise<void> {
+    const indexed: IndexedRollout[] = [];
+    const without: RolloutFile[] = [];
+    for (const file of files) {
+      const stat = statOf(file.path);
+      const found = await this.#indexer.read(file, { isGrowing: true });
+      if (found) indexed.push(found);
+      if (found?.threadId === file.threadId) {
+        this.#passedOver.delete(file.path);
+        continue;
+      }
+      without.push(file);
+      if (stat) this.#passedOver.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
+    }
+    const { rows } = this.#local;
+    if (!rows) return;
+    await this.#local.writeRows((threads) => {
+      // A file that holds its thread no longer takes the row along.
+      for (const file of without)
+        if (threads.get(file.threadId)?.rolloutPath === file.path) threads.delete(file.threadId);
+      this.#indexer.write(rows.db, indexed);
+    });
+  }
+}

@@ -1,0 +1,287 @@
+import { statSync } from 'node:fs';
+import { conflict, readOnly } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import type { RolloutItem } from '../../protocol/rollout-item.js';
+import type { RolloutLine } from '../../protocol/rollout-line.js';
+import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { KeyedQueue } from '../../store/keyed-queue.js';
+import type {
+  CreateThreadParams,
+  ForkThreadParams,
+  ListThreadsParams,
+  ListTurnsParams,
+  MetadataUpdate,
+  MoveOptions,
+  StoreCapabilities,
+  StoredThread,
+  ThreadPage,
+  ThreadStore,
+  TurnPage,
+} from '../../store/thread-store.js';
+import { ThreadMover } from './archiver.js';
+import { historyOf } from './history.js';
+import { repairHome } from './home-repair.js';
+import { OwnIndex } from './index/own-index.js';
+import { LocalListing } from './listing/local-listing.js';
+import { PreviewReader } from './listing/preview-reader.js';
+import { LiveThreads } from './live/live-threads.js';
+import { LoadedLines } from './loaded-lines.js';
+import { LocalHome, type Warn } from './local-home.js';
+import { MetadataWriter } from './metadata-writer.js';
+import { type Lineage, resolveLineage } from './rollout/lineage.js';
+import type { RolloutFile } from './rollout/rollout-file.js';
+import type { RolloutLibrary } from './rollout/rollout-library.js';
+import type { Durability } from './rollout/rollout-recorder.js';
+import { hasWriter } from './rollout/writer-lock.js';
+import type { StateDbHandle } from './state-db/state-db-handle.js';
+import type { StateDbStatus } from './state-db/state-db-status.js';
+import type { ThreadRow } from './state-db/thread-rows.js';
+import { threadFromFile, threadFromRow } from './stored-thread.js';
+import { assertOwn, historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
+import { rolloutTurns } from './turns.js';
+
+export interface LocalThreadStoreOptions {
+  readonly library: RolloutLibrary;
+  /** Opened and closed by the caller; one without a DB is a normal case, then the files serve alone. */
+  readonly stateDb: StateDbHandle;
+  /** Refuses every write. */
+  readonly readOnly: boolean;
+  /** What a flush of a live thread promises. */
+  readonly durability?: Durability | undefined;
+  readonly warn: Warn;
+}
+
+/** The threads of a Codex home, shared with Codex while both run. Files are the truth, rows an index that may be missing. */
+export class LocalThreadStore implements ThreadStore {
+  readonly capabilities: StoreCapabilities;
+  readonly #local: LocalHome;
+  readonly #resolver: ThreadResolver;
+  readonly #loadedLines = new LoadedLines();
+  readonly #listing: LocalListing;
+  readonly #previews: PreviewReader;
+  readonly #ownIndex: OwnIndex;
+  readonly #writer: MetadataWriter;
+  readonly #mover: ThreadMover;
+  readonly #live: LiveThreads;
+  /** Calls of one client can come all at once: two writes on one thread are no conflict. */
+  readonly #writes = new KeyedQueue<ThreadId>();
+
+  constructor({ library, stateDb, readOnly: isReadOnly, durability, warn }: LocalThreadStoreOptions) {
+    this.#local = new LocalHome(library, stateDb, warn);
+    this.#resolver = new ThreadResolver(this.#local);
+    this.#previews = new PreviewReader(this.#local);
+    this.#ownIndex = new OwnIndex(this.#local);
+    this.#live = new LiveThreads(this.#local, this.#resolver, durability);
+    this.#writer = new MetadataWriter(this.#local, this.#resolver, this.#live);
+    this.#mover = new ThreadMover(this.#local, this.#resolver, this.#live);
+    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
+    const description = () => {
+      return `${library.home.root} (${described(stateDb.status)})`;
+    };
+    this.capabilities = {
+      get description() {
+        return description();
+      },
+      get keepsRecency() {
+        return stateDb.status.kind === 'codex';
+      },
+      isReadOnly,
+      // Codex reads legacy threads at once; paginated ones only after it has made a projection of them.
+      defaultHistoryMode: 'legacy',
+    };
+  }
+
+  async readThread(threadId: ThreadId): Promise<StoredThread> {
+    const unwritten = this.#live.unwritten(threadId);
+    if (unwritten) return unwritten;
+    return await this.#resolver.reading(threadId, (thread) => this.#stored(thread));
+  }
+
+  async listThreads(params: ListThreadsParams): Promise<ThreadPage> {
+    return await this.#listing.list(params);
+  }
+
+  async listTurns(params: ListTurnsParams): Promise<TurnPage> {
+    if (this.#live.unwritten(params.threadId)) return { turns: [], hasMore: false, warnings: [] };
+    return await this.#resolver.reading(params.threadId, async (thread) => {
+      if (thread.meta?.historyBase) this.#local.catalog.refresh();
+      const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
+      const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
+      return await rolloutTurns(lineage, params, {
+        mode: historyModeOf(thread),
+        isLive,
+        loadedLines: this.#loadedLines,
+      });
+    });
+  }
+
+  async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {
+    const wanted = name.trim();
+    const found: ThreadId[] = [];
+    let cursor: string | undefined;
+    do {
+      const filter = { archived: 'include', search: wanted } as const;
+      const page = await this.#listing.list({ filter, sortBy: 'updatedAt', order: 'desc', limit: 100, cursor });
+      const exact = page.threads.filter(({ thread }) => thread.name === wanted);
+      found.push(...exact.map(({ thread }) => thread.threadId));
+      cursor = page.hasMore ? page.threads.at(-1)?.cursor : undefined;
+    } while (cursor !== undefined && found.length < limit);
+    return found.slice(0, limit);
+  }
+
+  async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
+    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
+    return await this.#writes.run(threadId, async () => {
+      this.#assertWritable();
+      await this.#local.readyToWrite();
+      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
+      const warnings = await this.#writer.write(threadId, patch);
+      if (this.#local.status.kind === 'index')
+        await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
+      return { thread: await this.readThread(threadId), warnings };
+    });
+  }
+
+  async *loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncGenerator<RolloutLine> {
+    if (this.#live.unwritten(threadId)) return;
+    yield* historyOf(await this.#lineage(threadId), warn);
+  }
+
+  /** Is another one when the history may have changed; for a thread that has files. Throws `thread_not_found`. */
+  async historyVersion(threadId: ThreadId): Promise<string> {
+    const [current, ...bases] = (await this.#lineage(threadId)).segments;
+    const { mtimeMs, size } = statSync(current?.file.path ?? '');
+    // Up to where it counts a base never changes.
+    const before = bases.map(({ file, endByteOffset }) => `${file.rolloutId}:${endByteOffset}`);
+    return [current?.file.rolloutId, size, mtimeMs, ...before].join(' ');
+  }
+
+  async #lineage(threadId: ThreadId): Promise<Lineage> {
+    const { file, meta } = await this.#resolver.resolve(threadId);
+    if (meta?.historyBase) this.#local.catalog.refresh();
+    return await resolveLineage(file, this.#local.catalog, threadId);
+  }
+
+  async createThread(params: CreateThreadParams): Promise<void> {
+    await this.#write(params.threadId, () => this.#live.create(params));
+  }
+
+  async resumeThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.resume(threadId));
+  }
+
+  async forkThread(params: ForkThreadParams): Promise<void> {
+    await this.#write(params.thread.threadId, () => this.#live.fork(params));
+  }
+
+  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
+    await this.#write(threadId, () => this.#live.append(threadId, items));
+  }
+
+  async persistThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.persist(threadId));
+  }
+
+  async flushThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.flush(threadId));
+  }
+
+  async shutdownThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.shutdown(threadId));
+  }
+
+  async discardThread(threadId: ThreadId): Promise<void> {
+    await this.#writes.run(threadId, () => this.#live.discard(threadId));
+  }
+
+  async #write<T>(threadId: ThreadId, action: () => Promise<T>): Promise<T> {
+    return await this.#writes.run(threadId, async () => {
+      this.#assertWritable();
+      return await action();
+    });
+  }
+
+  async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
+    return await this.#writes.run(threadId, () => this.#setArchived(threadId, true, options));
+  }
+
+  async unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
+    return await this.#writes.run(threadId, () => this.#setArchived(threadId, false, options));
+  }
+
+  async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
+    if (this.#live.get(threadId) && !options?.dryRun) {
+      if (!isArchived) return false;
+      throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
+    }
+    return await this.#resolver.reading(threadId, (thread) => this.#moved(thread, isArchived, options));
+  }
+
+  async #moved(thread: ResolvedThread, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
+    const { threadId } = thread;
+    assertOwn(thread);
+    if (thread.file.isArchived === isArchived) {
+      if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
+      return false;
+    }
+    this.#assertWritable();
+    await this.#local.readyToWrite();
+    const hidden = isArchived && options?.warn ? this.#mover.hiddenWhenArchived(thread) : undefined;
+    if (options?.dryRun) await this.#mover.assertMovable(thread);
+    const isMoved =
+      options?.dryRun || (isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread));
+    if (isMoved && hidden !== undefined) options?.warn?.(hidden);
+    return isMoved;
+  }
+
+  /** Puts right what a killed program left half-way. */
+  async repair(): Promise<void> {
+    this.#assertWritable();
+    const parts = { local: this.#local, listing: this.#listing, resolver: this.#resolver, mover: this.#mover };
+    await repairHome(parts);
+  }
+
+  async close(): Promise<void> {
+    // The state DB belongs to whoever opened it.
+    await this.#live.closeAll();
+    this.#local.close();
+    this.#ownIndex.close();
+  }
+
+  #assertWritable(): void {
+    if (this.capabilities.isReadOnly)
+      throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
+  }
+
+  async #stored({ threadId, file, meta, row }: ResolvedThread): Promise<StoredThread> {
+    const isIndex = this.#local.status.kind === 'index';
+    if (row && !(isIndex && isStale(file, row))) {
+      const thread = threadFromRow(row, file, meta, this.#local.names);
+      const isBorrowed = isIndex && meta?.historyBase !== undefined;
+      return thread.preview === '' || isBorrowed
+        ? { ...thread, preview: await this.#previews.previewOf(file) }
+        : thread;
+    }
+    const summary = await this.#local.summaries.full(file);
+    const preview = await this.#previews.previewOf(file);
+    return threadFromFile(file, summary, preview, this.#local.names, threadId);
+  }
+}
+
+function described(status: StateDbStatus): string {
+  switch (status.kind) {
+    case 'codex':
+    case 'index':
+      return `state DB ${status.db.file}`;
+    case 'waiting':
+      return `from the rollout files, no thread can be changed: ${status.reason}`;
+    default:
+      return 'no state DB, from the rollout files';
+  }
+}
+
+/** True for a row of our own index whose file has been written to since. */
+function isStale(file: RolloutFile, row: ThreadRow): boolean {
+  const stat = statSync(file.path, { throwIfNoEntry: false });
+  return row.rolloutSize !== stat?.size;
+}

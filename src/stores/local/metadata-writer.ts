@@ -1,0 +1,359 @@
+import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/session-meta.js';
+import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { rowOfRollout } from './index/rollout-row.js';
+import { PreviewReader } from './listing/preview-reader.js';
+import type { LiveThreads } from './live/live-threads.js';
+import type { LocalHome } from './local-home.js';
+import type { RolloutFile } from './rollout/rollout-file.js';
+import { RolloutRecorder } from './rollout/rollout-recorder.js';
+import { type SlimMetaChange, slimMetaItem } from './rollout/session-meta-item.js';
+import type { RolloutSummary } from './rollout/summary-cache.js';
+import { acquireWriterLock, type WriterLock } from './rollout/writer-lock.js';
+import type { RowChanges, ThreadRow } from './state-db/thread-rows.js';
+import { rowOwnName, threadFromFile } from './stored-thread.js';
+import { assertOwn, historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
+
+/** Fields that can be set without Codex's state DB: the name has the name index, the others the rollout. */
+const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMode']);
+/** Without that DB these are the time of the file's last change. */
+const FILE_TIMES: ReadonlySet<string> = new Set(['updatedAt', 'advanceRecencyAt']);
+
+/** A rollout that is open, and known to take another line. */
+interface SlimAppender {
+  append(change: SlimMetaChange): void;
+  close(): void;
+}
+
+type AppendName = (threadId: ThreadId, name: string) => void;
+
+/** Everything one patch comes to, worked out before anything is written. */
+interface Plan {
+  readonly changes: RowChanges;
+  /** The row to make where the state DB has none. */
+  readonly newRow: RowChanges | undefined;
+  readonly slim: SlimMetaChange | undefined;
+  /** For the name index: '' clears. */
+  readonly indexName: string | undefined;
+}
+
+/**
+ * Puts each field of a patch where the local format keeps it (docs/codex-home.md, Where metadata is kept): the row,
+ * the rollout, the name index. All or nothing: the locks first, then everything is looked up, checked and opened, then
+ * the row is written in one transaction, then the lines; if a line cannot be written, what came before it is put back.
+ */
+export class MetadataWriter {
+  readonly #local: LocalHome;
+  readonly #resolver: ThreadResolver;
+  readonly #live: LiveThreads;
+  readonly #previews: PreviewReader;
+
+  constructor(local: LocalHome, resolver: ThreadResolver, live: LiveThreads) {
+    this.#local = local;
+    this.#resolver = resolver;
+    this.#live = live;
+    this.#previews = new PreviewReader(local);
+  }
+
+  /** Applies a patch that is not empty; returns what could not be kept as well as it should. */
+  async write(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<string[]> {
+    const fields = presentFields(patch);
+    // An unknown thread, or a patch that cannot be, takes no lock.
+    await this.#resolver.reading(threadId, (thread) => this.#validate(thread, fields));
+    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
+    const warnings: string[] = [];
+    let lock: WriterLock | undefined;
+    const isLive = this.#live.get(threadId) !== undefined;
+    if (touchesRollout && !isLive) {
+      try {
+        lock = await acquireWriterLock(this.#local.home, threadId);
+      } catch (error) {
+        if (!this.#mayStayInRow(await this.#resolver.resolve(threadId), error)) {
+          throw writeFailure('taking the writer lock', error);
+        }
+        warnings.push(
+          'Another program is writing this thread, so git and memory mode were kept in the state DB only and would be ' +
+            'lost with it. Repeat the call when the thread is closed there.',
+        );
+      }
+    }
+    try {
+      const write = (append?: AppendName) => this.#writeLocked(threadId, fields, isLive || lock !== undefined, append);
+      await (fields.name === undefined ? write() : this.#local.names.locked(write));
+    } catch (error) {
+      throw writeFailure('writing to the home', error);
+    } finally {
+      await lock?.release();
+    }
+    return warnings;
+  }
+
+  /** Under the locks: nobody else changes what the plan is made of. */
+  async #writeLocked(
+    threadId: ThreadId,
+    fields: ThreadMetadataPatch,
+    mayAppend: boolean,
+    appendName: AppendName | undefined,
+  ): Promise<void> {
+    const { plan, appender } = await this.#resolver.reading(threadId, async (thread) => {
+      await this.#validate(thread, fields);
+      const found = await this.#plan(thread, fields);
+      const isAppended = found.slim !== undefined && mayAppend;
+      return {
+        plan: found,
+        appender: isAppended && thread.meta ? this.#appender(thread.file, thread.meta) : undefined,
+      };
+    });
+    try {
+      await this.#apply(threadId, plan, appender, appendName);
+    } finally {
+      appender?.close();
+    }
+  }
+
+  /** A thread that is live here is appended to by the recorder that it has. */
+  #appender(file: RolloutFile, meta: SessionMeta): SlimAppender {
+    const open = this.#live.get(meta.id);
+    const recorder = open?.recorder ?? RolloutRecorder.open({ file: file.path, mode: meta.historyMode });
+    return {
+      append(change) {
+        // What waits there comes first, and was promised already.
+        recorder.write();
+        recorder.add([slimMetaItem(open?.meta ?? meta, change)]);
+        try {
+          recorder.write();
+        } catch (error) {
+          recorder.takeBack(1);
+          throw error;
+        }
+      },
+      close: () => (open ? undefined : recorder.discard()),
+    };
+  }
+
+  /** As with Codex, a thread that is open elsewhere can still be patched where its row is the place that counts. */
+  #mayStayInRow(thread: ResolvedThread, error: unknown): boolean {
+    const isHeld = error instanceof ThreadkeeperError && error.code === 'conflict';
+    return isHeld && this.#local.status.kind === 'codex' && historyModeOf(thread) === 'paginated';
+  }
+
+  async #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<void> {
+    assertOwn(thread);
+    if (this.#local.status.kind !== 'codex') {
+      const lost = await this.#fieldsNotInFile(thread, fields);
+      if (lost.length > 0) {
+        throw unsupported(
+          `${lost.join(', ')} cannot be kept without Codex’s state DB: the rollout says otherwise`,
+          'Nothing was changed. Start Codex once: it makes the DB.',
+        );
+      }
+    }
+    if (fields.historyMode === 'legacy' && historyModeOf(thread) === 'paginated') {
+      throw invalidRequest('a paginated thread cannot become legacy', 'Leave historyMode out.');
+    }
+    if (fields.rolloutPath !== undefined && this.#local.home.localPath(fields.rolloutPath) === undefined) {
+      throw invalidRequest('rolloutPath lies outside the home', 'Give a path below the home.');
+    }
+    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
+    const unwritable = thread.meta ? thread.meta.unwritableBecause : 'its rollout has no session_meta';
+    if (touchesRollout && unwritable !== undefined) {
+      throw unsupported(
+        `git and memory mode of this thread cannot be set: ${unwritable}`,
+        'Nothing was changed. A name can be set.',
+      );
+    }
+    if (touchesRollout && thread.file.isCompressed) {
+      throw unsupported(
+        'the rollout of this thread is compressed (.jsonl.zst) and cannot be appended to',
+        'Nothing was changed. Resume the thread once in Codex, which unpacks it, then call again.',
+      );
+    }
+  }
+
+  /** Fields for which there is no place but the rollout, where they follow from the history, and which it does not say. */
+  async #fieldsNotInFile({ file, threadId }: ResolvedThread, fields: ThreadMetadataPatch): Promise<string[]> {
+    const isJustWritten = this.#live.get(threadId) !== undefined;
+    const keys = Object.keys(fields).filter(
+      (key) => !KEPT_IN_FILES.has(key) && !(isJustWritten && FILE_TIMES.has(key)),
+    );
+    if (keys.length === 0) return [];
+    const summary = await this.#local.summaries.full(file);
+    const preview = await this.#previews.previewOf(file);
+    const thread = threadFromFile(file, summary, preview, this.#local.names, threadId);
+    const said: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
+    return keys.filter((key) => FILE_TIMES.has(key) || (said[key] ?? null) !== Object(fields)[key]);
+  }
+
+  async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
+    const { row } = thread;
+    const isIndex = this.#local.status.kind === 'index';
+    // What differs from Codex's row is news for the rollout too; else the rollout has to be read to know.
+    const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
+    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
+    const needsSummary = (touchesRollout && !isNews) || !row;
+    const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
+    // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
+    const known = row && !isIndex ? gitOfRow(row) : (summary?.metadata.git ?? {});
+    const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
+    const firstMessage = row?.firstUserMessage ?? summary?.metadata.title ?? '';
+    const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
+    // Our own rows are an index of the files: names are in the name index, what follows from the history is indexed.
+    const { gitInfo, memoryMode } = fields;
+    const columns = isIndex ? { gitInfo, memoryMode } : fields;
+    const isLegacy = historyModeOf(thread) === 'legacy';
+    // The title of a legacy thread is where its name is: a first message must not take its place.
+    const { title, ...untitled } = columns;
+    const isNamed = isLegacy && shownName !== '';
+    const changes = rowChanges(isNamed ? untitled : { ...untitled, title }, git, isLegacy, firstMessage, row);
+    const indexName = fields.name === undefined ? undefined : (fields.name ?? '');
+    return {
+      changes: onlyDifferent(changes, row),
+      newRow: row || !summary ? undefined : { ...rowOfRollout(thread, summary), ...changes },
+      slim: summary
+        ? slimChange(summary, git, fields.memoryMode)
+        : isNews
+          ? { git, memoryMode: fields.memoryMode }
+          : undefined,
+      indexName:
+        indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '')
+          ? undefined
+          : indexName,
+    };
+  }
+
+  async #apply(
+    threadId: ThreadId,
+    plan: Plan,
+    appender: SlimAppender | undefined,
+    appendName: AppendName | undefined,
+  ): Promise<void> {
+    const nameBefore = this.#local.names.nameOf(threadId) ?? '';
+    const undos: (() => unknown)[] = [];
+    try {
+      const undoRow = await this.#writeRow(threadId, plan);
+      if (undoRow) undos.unshift(undoRow);
+      if (plan.indexName !== undefined && appendName) {
+        appendName(threadId, plan.indexName);
+        undos.unshift(() => appendName(threadId, nameBefore));
+      }
+      if (plan.slim) appender?.append(plan.slim);
+    } catch (error) {
+      for (const undo of undos) await this.#undo(threadId, undo);
+      throw error;
+    }
+  }
+
+  async #undo(threadId: ThreadId, undo: () => unknown): Promise<void> {
+    try {
+      await undo();
+    } catch (failure) {
+      const reason = failure instanceof Error ? failure.message : failure;
+      this.#local.warn(`thread ${threadId}: a patch that failed could not be put back (${reason})`);
+    }
+  }
+
+  /** Writes the row; returns how to put back what it held. */
+  async #writeRow(threadId: ThreadId, { changes, newRow }: Plan): Promise<(() => Promise<unknown>) | undefined> {
+    if (!newRow && Object.keys(changes).length === 0) return undefined;
+    const before = await this.#local.keepRow(threadId, (rows) => {
+      const updated = rows.update(threadId, changes);
+      if (updated !== undefined) return { isNew: false, values: updated };
+      if (!newRow) throw conflict('the thread left the state DB meanwhile', 'Call again.');
+      rows.insertIfAbsent(newRow);
+      return { isNew: true, values: {} };
+    });
+    if (!before) return undefined;
+    return () =>
+      this.#local.writeRows((rows) => (before.isNew ? rows.delete(threadId) : rows.update(threadId, before.values)));
+  }
+}
+
+function gitOfRow(row: ThreadRow): GitInfo {
+  return { sha: row.gitSha, branch: row.gitBranch, originUrl: row.gitOriginUrl };
+}
+
+function patchedGit(git: GitInfo, patch: GitPatch): GitInfo {
+  const part = (key: keyof GitPatch) => (patch[key] === undefined ? git[key] : (patch[key] ?? undefined));
+  return { sha: part('sha'), branch: part('branch'), originUrl: part('originUrl') };
+}
+
+/** True when git or memory mode of the row are to change. */
+function differsFromRow({ gitInfo, memoryMode }: ThreadMetadataPatch, row: ThreadRow): boolean {
+  const isOtherMode = memoryMode !== undefined && memoryMode !== row.memoryMode;
+  return isOtherMode || (gitInfo !== undefined && !isSameGit(patchedGit(gitOfRow(row), gitInfo), gitOfRow(row)));
+}
+
+/** What the rollout does not say yet: a value that it ends with already is not repeated. */
+function slimChange(
+  { metadata }: RolloutSummary,
+  git: GitInfo | undefined,
+  memoryMode: string | undefined,
+): SlimMetaChange | undefined {
+  const hasGit = git === undefined || isSameGit(git, metadata.git ?? {});
+  const hasMode = memoryMode === undefined || memoryMode === (metadata.memoryMode ?? 'enabled');
+  if (hasGit && hasMode) return undefined;
+  return { ...(hasGit ? {} : { git }), ...(hasMode ? {} : { memoryMode }) };
+}
+
+/** The columns of a patch. The name of a legacy thread is its title; without one the title is the first message again. */
+function rowChanges(
+  fields: ThreadMetadataPatch,
+  git: GitInfo | undefined,
+  isLegacy: boolean,
+  firstMessage: string,
+  row: ThreadRow | undefined,
+): RowChanges {
+  const name = fields.name;
+  const named = name === undefined ? {} : isLegacy ? { title: name ?? firstMessage } : { name };
+  const seconds = (time: number | undefined) => (time === undefined ? undefined : Math.floor(time / 1000));
+  const recencyAt =
+    fields.advanceRecencyAt === undefined ? undefined : Math.max(fields.advanceRecencyAt, row?.recencyAt ?? 0);
+  const columns = {
+    title: fields.title,
+    ...named,
+    ...(git ? { git_sha: git.sha ?? null, git_branch: git.branch ?? null, git_origin_url: git.originUrl ?? null } : {}),
+    memory_mode: fields.memoryMode,
+    preview: fields.preview,
+    first_user_message: fields.firstUserMessage,
+    model_provider: fields.modelProvider,
+    model: fields.model,
+    reasoning_effort: fields.reasoningEffort,
+    created_at: seconds(fields.createdAt),
+    created_at_ms: fields.createdAt,
+    updated_at: seconds(fields.updatedAt),
+    updated_at_ms: fields.updatedAt,
+    recency_at: seconds(recencyAt),
+    recency_at_ms: recencyAt,
+    source: fields.source,
+    thread_source: fields.threadSource,
+    agent_nickname: fields.agentNickname,
+    agent_role: fields.agentRole,
+    agent_path: fields.agentPath,
+    cwd: fields.cwd,
+    cli_version: fields.cliVersion,
+    approval_mode: fields.approvalMode,
+    sandbox_policy: fields.permissionProfile,
+    tokens_used: fields.tokensUsed,
+    rollout_path: fields.rolloutPath,
+    history_mode: fields.historyMode,
+  };
+  const present = Object.entries(columns).filter(
+    (entry): entry is [string, string | number | null] => entry[1] !== undefined,
+  );
+  return Object.fromEntries(present);
+}
+
+/** Of git, memory mode and names, only what the row does not hold already; the rest is written as it is. */
+function onlyDifferent(changes: RowChanges, row: ThreadRow | undefined): RowChanges {
+  if (!row) return changes;
+  const held: RowChanges = {
+    git_sha: row.gitSha ?? null,
+    git_branch: row.gitBranch ?? null,
+    git_origin_url: row.gitOriginUrl ?? null,
+    memory_mode: row.memoryMode ?? null,
+    title: row.title,
+    name: row.name ?? null,
+  };
+  return Object.fromEntries(Object.entries(changes).filter(([column, value]) => held[column] !== value));
+}

@@ -1,0 +1,62 @@
+import { closeSync, constants, fstatSync, fsyncSync, openSync, type Stats, statSync } from 'node:fs';
+import path from 'node:path';
+import { internalError } from '../../../protocol/errors.js';
+
+/** What is known of a file; undefined for one that is not there, or may not be looked at. */
+export function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+export function isRegularFile(file: string): boolean {
+  return statOf(file)?.isFile() ?? false;
+}
+
+/** Opens a file to be read; anything but a regular file is refused, as a FIFO would block the whole process. */
+export function openToRead(file: string): number {
+  return opened(file, constants.O_RDONLY);
+}
+
+/** Opens a file to be read and appended to; it must be there. */
+export function openToAppend(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND);
+}
+
+/** Opens a file to be read and appended to, and makes it when it is missing. */
+export function openOrCreate(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
+}
+
+/** Makes a file to be read and appended to; it must not be there yet. */
+export function openNew(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL);
+}
+
+/** As openOrCreate, for a lock file: never through a link. */
+export function openLockFile(file: string): number {
+  return opened(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW);
+}
+
+function opened(file: string, flags: number): number {
+  const fd = openSync(file, flags | constants.O_NONBLOCK, 0o644);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw internalError(
+    'a path of the home that should be a file is none',
+    'Look at the home: something else took its place.',
+  );
+}
+
+/** The name of a new file is on the disk when its folder is. Windows knows no such thing. */
+export function syncFolderOf(file: string): void {
+  if (process.platform === 'win32') return;
+  const folder = openSync(path.dirname(file), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

@@ -1,0 +1,471 @@
+import { accessSync, constants, type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
+import type { ThreadId } from '../../../protocol/ids.js';
+import { TimeSlice } from '../../../protocol/time-slice.js';
+import { firstMetaNow } from './owner-meta.js';
+import { statOf } from './regular-file.js';
+import type { RolloutFile } from './rollout-file.js';
+import { inexactRolloutName, parseRolloutFileName } from './rollout-file-name.js';
+import type { RolloutHome } from './rollout-home.js';
+
+/** What is in a folder of threads and is left out, relative to the home, and why. */
+export interface LeftOut {
+  readonly path: string;
+  readonly why: string;
+}
+
+interface Folder {
+  readonly ino: number;
+  readonly mtimeMs: number;
+  readonly scannedAt: number;
+  readonly files: readonly RolloutFile[];
+  readonly folders: readonly string[];
+  /** What cannot be followed or read. */
+  readonly passedOver: readonly LeftOut[];
+  /** Copies of rollouts that hold no thread; one of them may still get its content. */
+  readonly emptyCopies: readonly string[];
+  /** JSONL files whose names are not those of rollouts. */
+  readonly otherNames: readonly string[];
+}
+
+/** A folder's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
+const SETTLED_MS = 50;
+/** The clock of a file system ticks at least this often: what was listed later than that has all changes before. */
+const TICK_MS = 20;
+const MAX_DEPTH = 8;
+
+/**
+ * Which rollout files a home holds, by thread and by rollout id. A refresh looks at the folders' times and lists
+ * only those that changed, so it costs one `stat` a folder.
+ */
+export class RolloutCatalog {
+  readonly #home: RolloutHome;
+  #folders = new Map<string, Folder>();
+  /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
+  readonly #byRollout = new Map<string, RolloutFile[]>();
+  /** Rollouts that are there more than once. */
+  readonly #doubled = new Set<string>();
+  readonly #byThread = new Map<ThreadId, Set<string>>();
+  /** Folders that were listed in slices since the last look. */
+  readonly #listed = new Map<string, Folder>();
+  /** Files that were made here since the last look. */
+  #made: RolloutFile[] = [];
+  /** How large copies were that told no thread: one that has grown is looked at again. */
+  readonly #sizes = new Map<string, number>();
+  #refreshedAt = 0;
+  #unreadable: LeftOut[] = [];
+  /** Which rollout each file of a thread with several files builds on; a first line never changes. */
+  readonly #bases = new Map<string, string | undefined>();
+  /** What the last look cost, milliseconds. */
+  lookMs = 0;
+  /** Changes whenever a file comes, goes or moves. */
+  generation = 0;
+  /** Changes whenever a thread comes or goes. */
+  population = 0;
+
+  constructor(home: RolloutHome) {
+    this.#home = home;
+  }
+
+  /**
+   * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough. A home that is not there has
+   * none. Throws `resource_exhausted` where no more files can be opened, and knows what it knew before.
+   */
+  refresh(maxAgeMs = 0): void {
+    const now = Date.now();
+    if (maxAgeMs > 0 && now - this.#refreshedAt < maxAgeMs) return;
+    this.#home.look();
+    const folders = new Map<string, Folder>();
+    this.#unreadable = [];
+    this.#lookAtEmptyCopies();
+    this.#scan(this.#home.sessions, 0, folders);
+    this.#scan(this.#home.archived, 0, folders);
+    this.#take(folders);
+    // One that is not there may come at any moment.
+    this.#refreshedAt = folders.size > 0 ? now : 0;
+    this.lookMs = Date.now() - now;
+  }
+
+  /** The same for a home of any size: other calls are answered while folders with thousands of new files are listed. */
+  async refreshInSlices(maxAgeMs: number): Promise<void> {
+    if (Date.now() - this.#refreshedAt < maxAgeMs) return;
+    const slice = new TimeSlice();
+    let level = [this.#home.sessions, this.#home.archived];
+    for (let depth = 0; depth <= MAX_DEPTH && level.length > 0; depth += 1) {
+      const below: string[] = [];
+      for (const folder of level) below.push(...((await this.#listInSlices(folder, slice))?.folders ?? []));
+      level = below;
+    }
+    // The comparison of what was listed with what was known does not pause: other calls run before and after it.
+    const isMuch = this.#listed.size > 0;
+    if (isMuch) await setImmediate();
+    this.refresh(maxAgeMs);
+    this.#listed.clear();
+    if (isMuch) await setImmediate();
+  }
+
+  /** What was listed here and is still so need not be looked at again by the refresh that follows. */
+  async #listInSlices(folder: string, slice: TimeSlice): Promise<Folder | undefined> {
+    const stat = statOf(folder);
+    if (!stat) return undefined;
+    const known = this.#settled(folder, stat);
+    if (known) return known;
+    if (Date.now() - stat.mtimeMs <= TICK_MS) await setTimeout(TICK_MS);
+    const scannedAt = Date.now();
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+    if (!entries) return undefined;
+    const sort = this.#sorting(folder);
+    for (const entry of entries) {
+      await slice.yield();
+      sort.add(entry);
+    }
+    for (const file of sort.listing.files) {
+      await slice.yield();
+      this.made(file);
+    }
+    const listing = { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
+    this.#listed.set(folder, listing);
+    return listing;
+  }
+
+  /** A file was made by this process: known at once, without a look at the folders. */
+  made(file: RolloutFile): void {
+    this.#add(file);
+    this.#made.push(file);
+  }
+
+  /** A file was moved by this process: known at once, without a look at the folders. */
+  moved(file: RolloutFile, target: string): void {
+    this.made({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });
+    this.#remove(file);
+  }
+
+  /** All files of a thread; a reverted thread has several. The current one is first, see `compareCurrent`. */
+  filesOf(threadId: ThreadId): readonly RolloutFile[] {
+    const files: RolloutFile[] = [];
+    for (const rolloutId of this.#byThread.get(threadId) ?? []) {
+      const file = this.byRolloutId(rolloutId);
+      if (file) files.push(file);
+    }
+    return files.length > 1 ? this.#currentFirst(files) : files;
+  }
+
+  /**
+   * Which file of a reverted thread is current stands in Codex's state DB. Without that it is the one that no other of the
+   * thread builds on; among several of those the later one.
+   */
+  #currentFirst(files: RolloutFile[]): readonly RolloutFile[] {
+    files.sort(compareCurrent);
+    const bases = new Set(files.map((file) => this.#baseOf(file)));
+    const isBase = (file: RolloutFile) => Number(bases.has(file.rolloutId));
+    return files.sort((a, b) => isBase(a) - isBase(b));
+  }
+
+  #baseOf(file: RolloutFile): string | undefined {
+    if (this.#bases.has(file.path)) return this.#bases.get(file.path);
+    const meta = firstMetaNow(file);
+    // One that has no first line yet may still get it.
+    if (meta) this.#bases.set(file.path, meta.historyBase?.rolloutId);
+    return meta?.historyBase?.rolloutId;
+  }
+
+  /** The file whose name ends in this rollout id. */
+  byRolloutId(rolloutId: string): RolloutFile | undefined {
+    return this.#byRollout.get(rolloutId)?.[0];
+  }
+
+  /** All files of a rollout: more than one where it is compressed and plain, or active and archived. */
+  copiesOf(rolloutId: string): readonly RolloutFile[] {
+    return this.#byRollout.get(rolloutId) ?? [];
+  }
+
+  /** Threads with a rollout that is there more than once. */
+  doubledThreads(): ThreadId[] {
+    const doubled = [...this.#doubled].map((rolloutId) => this.byRolloutId(rolloutId)?.threadId);
+    return doubled.filter((threadId) => threadId !== undefined);
+  }
+
+  threadIds(): Iterable<ThreadId> {
+    return this.#byThread.keys();
+  }
+
+  /** The folders that the last look found, with their inodes: one can be made again at the same path. */
+  folders(): Map<string, number> {
+    return new Map([...this.#folders].map(([folder, { ino }]) => [folder, ino]));
+  }
+
+  get threadCount(): number {
+    return this.#byThread.size;
+  }
+
+  /** Links below the folders of threads, what could not be listed, and what is no file. */
+  get passedOver(): readonly LeftOut[] {
+    return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
+  }
+
+  /** What was passed over on the way to a file; undefined where nothing hides it. */
+  hiddenBehind(file: string): LeftOut | undefined {
+    const name = this.#relative(file);
+    return this.passedOver.find(({ path: left }) => name.startsWith(`${left}${path.sep}`));
+  }
+
+  /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
+  get copies(): readonly string[] {
+    const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesOf(rolloutId).slice(1));
+    // A second name of one file is a move on its way.
+    const isOther = (file: RolloutFile) => {
+      const counted = this.byRolloutId(file.rolloutId);
+      return counted !== undefined && !isEmpty(file) && statOf(file.path)?.ino !== statOf(counted.path)?.ino;
+    };
+    const named = copies.filter((file) => !file.isExact || isOther(file)).map((file) => this.#relative(file.path));
+    return [...named, ...[...this.#folders.values()].flatMap(({ emptyCopies }) => emptyCopies)];
+  }
+
+  /** JSONL files below the folders of threads whose names are not those of rollouts, relative to the home. */
+  get otherNames(): readonly string[] {
+    return [...this.#folders.values()].flatMap(({ otherNames }) => otherNames);
+  }
+
+  #scan(folder: string, depth: number, into: Map<string, Folder>): void {
+    const listing = this.#list(folder);
+    if (!listing) return;
+    into.set(folder, listing);
+    if (depth >= MAX_DEPTH) {
+      for (const child of listing.folders) this.#unreadable.push({ path: this.#relative(child), why: 'too deep' });
+      return;
+    }
+    for (const child of listing.folders) this.#scan(child, depth + 1, into);
+  }
+
+  #list(folder: string): Folder | undefined {
+    try {
+      const stat = statSync(folder);
+      const known = this.#settled(folder, stat);
+      if (known) return known;
+      const scannedAt = Date.now();
+      const sort = this.#sorting(folder);
+      for (const entry of readdirSync(folder, { withFileTypes: true })) sort.add(entry);
+      return { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
+    } catch (error) {
+      if (isWithoutResources(error)) throw readFailure(folder, error);
+      const code = systemErrorCode(error) ?? 'unknown error';
+      const isDangling = code === 'ENOENT' && lstatSync(folder, { throwIfNoEntry: false }) !== undefined;
+      const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;
+      if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(folder), why });
+      return undefined;
+    }
+  }
+
+  /** A listing that still holds. */
+  #settled(folder: string, { ino, mtimeMs }: { ino: number; mtimeMs: number }): Folder | undefined {
+    const holds = (known: Folder | undefined, ms: number) =>
+      known?.ino === ino && known.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > ms ? known : undefined;
+    return holds(this.#folders.get(folder), SETTLED_MS) ?? holds(this.#listed.get(folder), TICK_MS);
+  }
+
+  /** What was there before need not be looked at again: a folder of thousands changes file by file. */
+  #sorting(folder: string): { readonly listing: Sorted; add(entry: Dirent): void } {
+    const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
+    const listing: Sorted = { files: [], folders: [], passedOver: [], emptyCopies: [], otherNames: [] };
+    const before = new Map<string, RolloutFile>();
+    for (const known of [this.#folders.get(folder), this.#listed.get(folder)]) {
+      for (const file of known?.files ?? []) before.set(file.path, file);
+    }
+    const add = (entry: Dirent) => {
+      const same = entry.isFile() ? before.get(path.join(folder, entry.name)) : undefined;
+      if (same?.isExact) listing.files.push(same);
+      else this.#sort(entry, folder, isArchived, listing);
+    };
+    return { listing, add };
+  }
+
+  #sort(entry: Dirent, folder: string, isArchived: boolean, into: Sorted): void {
+    const file = path.join(folder, entry.name);
+    const name = parseRolloutFileName(entry.name);
+    const passOver = (why: string) => into.passedOver.push({ path: this.#relative(file), why });
+    if (entry.isFile()) {
+      const copied = name ? undefined : inexactRolloutName(entry.name);
+      if (name) into.files.push({ ...name, path: file, isArchived });
+      else if (copied) this.#sortCopy({ ...copied, path: file, isArchived }, into);
+      else if (OTHER_NAME.test(entry.name)) into.otherNames.push(this.#relative(file));
+    } else if (entry.isDirectory()) {
+      if (name) passOver('no file');
+      else into.folders.push(file);
+    } else if (entry.isSymbolicLink()) {
+      // Links are followed to files only, and only inside the home: a linked folder could make the walk endless.
+      if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
+      else passOver('a link');
+    } else if (name) {
+      passOver('no file');
+    }
+  }
+
+  /** A copy is of the thread that its content says; one without content is of none. */
+  #sortCopy(
+    file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & Partial<Record<'threadId' | 'rolloutId', ThreadId | undefined>>,
+    into: Sorted,
+  ): void {
+    const meta = file.isCompressed ? undefined : firstMetaNow({ ...file, threadId: file.threadId });
+    const threadId = meta?.id ?? (file.isCompressed ? file.threadId : undefined);
+    const name = this.#relative(file.path);
+    if (threadId) {
+      // After a revert the name holds a rollout id of the file's own.
+      const rolloutId = file.threadId === threadId && file.rolloutId ? file.rolloutId : threadId;
+      into.files.push({ ...file, threadId, rolloutId });
+      return;
+    }
+    const why = unreadableBecause(file.path);
+    if (why !== undefined) {
+      into.passedOver.push({ path: name, why });
+      return;
+    }
+    this.#sizes.set(name, statOf(file.path)?.size ?? 0);
+    into.emptyCopies.push(name);
+  }
+
+  /** A copy that was just being made may have its content by now: its folder does not tell. */
+  #lookAtEmptyCopies(): void {
+    for (const [folder, { emptyCopies }] of this.#folders) {
+      const isFilled = (name: string) =>
+        (statOf(path.join(this.#home.root, name))?.size ?? 0) !== this.#sizes.get(name);
+      if (emptyCopies.some(isFilled)) this.#folders.set(folder, { ...emptyFolder, files: this.#filesIn(folder) });
+    }
+  }
+
+  #filesIn(folder: string): readonly RolloutFile[] {
+    return this.#folders.get(folder)?.files ?? [];
+  }
+
+  #relative(file: string): string {
+    return path.relative(this.#home.root, file);
+  }
+
+  /** Takes the difference in: what came before what went, so that a moved file is never missing in between. */
+  #take(folders: Map<string, Folder>): void {
+    const before = this.#folders;
+    const changed = [...folders].filter(([folder, listing]) => before.get(folder) !== listing);
+    const gone = [...before].filter(([folder]) => !folders.has(folder));
+    const listed = new Set(changed.flatMap(([, { files }]) => files));
+    for (const [folder, { files }] of changed) {
+      const was = new Set(before.get(folder)?.files);
+      for (const file of files) if (!was.has(file)) this.#add(file);
+    }
+    for (const [folder, { files }] of changed) {
+      const left = (before.get(folder)?.files ?? []).filter((file) => !listed.has(file));
+      const kept = left.length > 0 ? new Set(files.map((file) => file.path)) : undefined;
+      for (const file of left) if (!kept?.has(file.path)) this.#remove(file);
+    }
+    for (const [, { files }] of gone) for (const file of files) this.#remove(file);
+    this.#folders = folders;
+    // One that was made here and is gone again was never seen in a folder.
+    const made = this.#made.splice(0);
+    const paths = made.length > 0 ? new Set([...listed].map((file) => file.path)) : undefined;
+    for (const file of made) if (!paths?.has(file.path) && !existsSync(file.path)) this.#remove(file);
+  }
+
+  #add(file: RolloutFile): void {
+    const files = this.#byRollout.get(file.rolloutId);
+    if (files?.some((known) => known.path === file.path)) return;
+    if (files) files.push(file);
+    else this.#byRollout.set(file.rolloutId, [file]);
+    if (files) {
+      files.sort(compareCurrent);
+      this.#doubled.add(file.rolloutId);
+    }
+    const rollouts = this.#byThread.get(file.threadId);
+    if (rollouts) rollouts.add(file.rolloutId);
+    else this.#byThread.set(file.threadId, new Set([file.rolloutId]));
+    if (!rollouts) this.population += 1;
+    this.generation += 1;
+  }
+
+  #remove(file: RolloutFile): void {
+    const files = this.#byRollout.get(file.rolloutId);
+    const left = files?.filter((known) => known.path !== file.path) ?? [];
+    if (!files || left.length === files.length) return;
+    this.generation += 1;
+    this.#bases.delete(file.path);
+    if (left.length < 2) this.#doubled.delete(file.rolloutId);
+    if (left.length > 0) {
+      this.#byRollout.set(file.rolloutId, left);
+      return;
+    }
+    this.#byRollout.delete(file.rolloutId);
+    const rollouts = this.#byThread.get(file.threadId);
+    rollouts?.delete(file.rolloutId);
+    if (rollouts?.size === 0) {
+      this.#byThread.delete(file.threadId);
+      this.population += 1;
+    }
+  }
+}
+
+interface Sorted {
+  readonly files: RolloutFile[];
+  readonly folders: string[];
+  readonly passedOver: LeftOut[];
+  readonly emptyCopies: string[];
+  readonly otherNames: string[];
+}
+
+/** A folder of which nothing is known any more: it is listed again. */
+const emptyFolder: Folder = {
+  ino: -1,
+  mtimeMs: -1,
+  scannedAt: 0,
+  files: [],
+  folders: [],
+  passedOver: [],
+  emptyCopies: [],
+  otherNames: [],
+};
+
+/** What looks like a rollout under another name: no list shows it, as in Codex. */
+const OTHER_NAME = /\.(?:jsonl|jsonl\.zst|icloud)$|^rollout-.*\.json$/;
+
+/**
+ * Which of two files of one thread (or one rollout) is the current one, first: an exact name before that of a copy unless
+ * the file is empty, active before archived, the later stamp, the later modification, plain before compressed.
+ */
+function compareCurrent(a: RolloutFile, b: RolloutFile): number {
+  if (a.isExact !== b.isExact) {
+    const [exact, sign] = a.isExact ? [a, -1] : [b, 1];
+    return (statOf(exact.path)?.size ?? 0) > 0 ? sign : -sign;
+  }
+  if (!a.isExact) return modifiedAt(b.path) - modifiedAt(a.path) || (a.path < b.path ? -1 : 1);
+  const emptyLast = Number(isEmpty(a)) - Number(isEmpty(b));
+  if (emptyLast !== 0) return emptyLast;
+  if (a.isArchived !== b.isArchived) return a.isArchived ? 1 : -1;
+  if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
+  if (a.rolloutId !== b.rolloutId)
+    return modifiedAt(b.path) - modifiedAt(a.path) || (a.rolloutId < b.rolloutId ? 1 : -1);
+  return Number(a.isCompressed) - Number(b.isCompressed);
+}
+
+function unreadableBecause(file: string): string | undefined {
+  try {
+    accessSync(file, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return `may not be read (${systemErrorCode(error) ?? 'unknown error'})`;
+  }
+}
+
+function isEmpty(file: RolloutFile): boolean {
+  return statOf(file.path)?.size === 0;
+}
+
+function modifiedAt(file: string): number {
+  return statOf(file)?.mtimeMs ?? 0;
+}
+
+function isFile(file: string): boolean {
+  try {
+    return statSync(file).isFile() && lstatSync(file).isSymbolicLink();
+  } catch {
+    return false;
+  }
+}

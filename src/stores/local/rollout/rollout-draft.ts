@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  futimesSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import { conflict, systemErrorCode } from '../../../protocol/errors.js';
+import { openNew, syncFolderOf } from './regular-file.js';
+
+const STALE_MS = 60 * 60 * 1000;
+
+/**
+ * A new rollout that has its name only when it is whole: a program that is killed meanwhile leaves a temporary file,
+ * which no program takes for a rollout and a later draft sweeps away.
+ */
+export class RolloutDraft {
+  readonly #file: string;
+  readonly #temporary: string;
+  readonly #fd: number;
+
+  constructor(file: string) {
+    this.#file = file;
+    const folder = path.dirname(file);
+    mkdirSync(folder, { recursive: true });
+    sweep(folder);
+    this.#temporary = path.join(folder, `.${path.basename(file)}.${randomBytes(4).toString('hex')}.tmp`);
+    this.#fd = openNew(this.#temporary);
+  }
+
+  write(bytes: Buffer): void {
+    for (let written = 0; written < bytes.length; ) written += writeSync(this.#fd, bytes, written);
+  }
+
+  /**
+   * Gives the file its name, and its time of change (milliseconds) if that is not now. Throws `conflict` when that name
+   * is taken.
+   */
+  finish(modifiedAt?: number): void {
+    if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
+    // A file with its name is taken for whole, after a power cut too.
+    fsyncSync(this.#fd);
+    try {
+      linkSync(this.#temporary, this.#file);
+    } catch (error) {
+      if (systemErrorCode(error) === 'EEXIST' || existsSync(this.#file)) {
+        throw conflict('a rollout of that name is there already', 'Nothing was changed.', error);
+      }
+      // No hard links here.
+      renameSync(this.#temporary, this.#file);
+    }
+  }
+
+  /** As finish, in the place of what has that name, with the time, the owner and the permissions of another; the name is on the disk then, too. */
+  replace({ mtimeMs: modifiedAt, mode, uid, gid }: Pick<Stats, 'mtimeMs' | 'mode' | 'uid' | 'gid'>): void {
+    // Whose it is only root can say.
+    if (process.geteuid?.() === 0) fchownSync(this.#fd, uid, gid);
+    fchmodSync(this.#fd, mode);
+    futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
+    fsyncSync(this.#fd);
+    renameSync(this.#temporary, this.#file);
+    syncFolderOf(this.#file);
+  }
+
+  /** To be called in any case, last. */
+  close(): void {
+    closeSync(this.#fd);
+    rmSync(this.#temporary, { force: true });
+  }
+}
+
+/** Takes away what drafts left in a folder that were killed. */
+function sweep(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!/^\.rollout-.*\.tmp$/.test(name)) continue;
+    const file = path.join(folder, name);
+    const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
+    if (Date.now() - mtimeMs > STALE_MS) rmSync(file, { force: true });
+  }
+}

@@ -1,0 +1,125 @@
+import type { ThreadId } from '../../../protocol/ids.js';
+import { asText } from '../../../protocol/json.js';
+import { factsOfLine, type LineFacts } from '../../../protocol/line-facts.js';
+import { HeadReader } from '../../../protocol/line-head.js';
+import { parseRolloutLine, type RolloutLine } from '../../../protocol/rollout-line.js';
+import { type GitInfo, type SessionMeta, sessionMetaOf } from '../../../protocol/session-meta.js';
+import type { UserText } from '../../../protocol/user-text.js';
+import { hasInvalidUtf8, isBlank, lineText, type RawLine } from './line-reader.js';
+
+const HEADS = new HeadReader();
+
+/**
+ * What the lines of one rollout say of its thread, gathered line by line in file order, by the rules that Codex
+ * applies when it builds a row (docs/codex-home.md, From lines to metadata).
+ */
+export class RolloutMetadata {
+  /** The first session_meta that parses: the owner of the file. */
+  meta: SessionMeta | undefined;
+  /** True when the first line that is not blank is that meta; else Codex refuses to read the file. */
+  startsWithMeta = false;
+  cwd = '';
+  model: string | undefined;
+  modelProvider: string | undefined;
+  reasoningEffort: string | undefined;
+  approvalMode: string | undefined;
+  permissionProfile: string | undefined;
+  threadSource: string | undefined;
+  cliVersion: string | undefined;
+  git: GitInfo | undefined;
+  memoryMode: string | undefined;
+  tokensUsed: number | undefined;
+  preview = '';
+  title = '';
+  firstUserMessage = '';
+  lineCount = 0;
+  readonly #nameId: ThreadId | undefined;
+
+  /** `nameId` is the id in the file's name. */
+  constructor(nameId?: ThreadId) {
+    this.#nameId = nameId;
+  }
+
+  /** Lines that are no rollout lines, and lines with bytes that are not UTF-8. */
+  badLines = 0;
+  invalidUtf8Lines = 0;
+  #goal = '';
+
+  /** Takes a line into account. Most lines say nothing and are told by their beginning, without being parsed. */
+  observe(raw: RawLine): void {
+    if (isBlank(raw)) return;
+    this.lineCount += 1;
+    if (raw.isCut) return;
+    const head = HEADS.head(raw.chunk, raw.from, raw.to);
+    if (head && !head.facts?.hasMetadata) return;
+    if (head?.payloadType === 'item_completed' && this.firstUserMessage !== '') return;
+    if (hasInvalidUtf8(raw)) this.invalidUtf8Lines += 1;
+    const line = parseRolloutLine(lineText(raw));
+    if (!line) {
+      this.badLines += 1;
+      return;
+    }
+    const { meta } = this;
+    const isHead = this.lineCount <= OWN_META_LINES;
+    if (isHead && meta?.historyMode === 'legacy' && line.ordinal !== undefined)
+      this.meta = { ...meta, historyMode: 'paginated' };
+    if (line.type === 'session_meta') this.#observeMeta(line);
+    else this.#observeFacts(factsOfLine(line));
+  }
+
+  /** The list's text: the first thing a person wrote, else the goal. */
+  get displayPreview(): string {
+    return this.preview || this.#goal;
+  }
+
+  #observeMeta(line: RolloutLine): void {
+    const meta = sessionMetaOf(line);
+    if (!meta) {
+      this.badLines += 1;
+      return;
+    }
+    if (!this.meta) {
+      this.meta = meta;
+      this.startsWithMeta = this.lineCount === 1;
+    } else if (meta.id === this.#nameId && this.meta.id !== meta.id && this.lineCount <= OWN_META_LINES) {
+      // A fork's file can begin with the session_meta of its source: what that said is not said of this thread.
+      this.meta = { ...meta, historyMode: this.meta.historyMode };
+      Object.assign(this, { threadSource: undefined, memoryMode: undefined, git: undefined });
+    }
+    // Copied history of a legacy fork brings the metas of its source along: they speak of another thread.
+    if (meta.id !== this.meta.id) return;
+    this.threadSource = meta.threadSource ?? this.threadSource;
+    this.modelProvider = meta.modelProvider ?? this.modelProvider;
+    this.cliVersion = asText(meta.cliVersion) ?? this.cliVersion;
+    this.cwd = meta.cwd || this.cwd;
+    this.memoryMode = meta.memoryMode ?? this.memoryMode;
+    if (meta.git) this.git = meta.git;
+  }
+
+  #observeFacts(facts: LineFacts): void {
+    this.cwd = facts.cwd ?? (this.cwd || (facts.firstCwd ?? ''));
+    this.model = facts.model ?? this.model;
+    this.modelProvider = facts.modelProvider ?? this.modelProvider;
+    this.reasoningEffort = facts.reasoningEffort ?? this.reasoningEffort;
+    this.approvalMode = facts.approvalMode ?? this.approvalMode;
+    this.permissionProfile = facts.permissionProfile ?? this.permissionProfile;
+    this.tokensUsed = facts.tokensUsed ?? this.tokensUsed;
+    this.#goal ||= facts.goal ?? '';
+    if (facts.userText) this.#observeUserText(facts.userText);
+  }
+
+  #observeUserText(user: UserText): void {
+    if (this.firstUserMessage !== '') return;
+    this.firstUserMessage = user.text;
+    this.preview = user.text;
+    if (!user.isLabel) this.title ||= user.text;
+  }
+}
+
+/** Among so many first lines the thread's own session_meta is looked for. */
+const OWN_META_LINES = 50;
+
+/** True for a file that holds no thread: an empty one, or one without any line that parses. */
+export function isNoThread({ meta, lineCount, badLines }: RolloutMetadata): boolean {
+  return lineCount === 0 || (!meta && badLines === lineCount);
+}

@@ -1,0 +1,134 @@
+import { closeSync, existsSync, fchmodSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { conflict, systemErrorCode } from '../../../protocol/errors.js';
+import type { ThreadId } from '../../../protocol/ids.js';
+import { withFileLock } from './file-lock.js';
+import { flockNow } from './flock.js';
+import { openLockFile, openToRead } from './regular-file.js';
+import type { RolloutHome } from './rollout-home.js';
+
+/** The right to write a thread's rollout, shared with Codex. Release it when done. */
+export interface WriterLock {
+  release(): Promise<void>;
+}
+
+const COORDINATION_WAIT_MS = 2000;
+/** A threadkeeper that writes once holds the lock for a moment, who has the thread open for hours: only the former is waited for. */
+const PATIENCE_MS = 2000;
+/** The mode of a lock file that we hold for a moment, by which it is told from others; nobody's umask makes it. */
+const BRIEF = 0o604;
+const LASTING = 0o644;
+const RETRY_MS = 25;
+
+/**
+ * Takes the lock of a thread's one writer, in the same way and on the same files as Codex (docs/codex-home.md, Writer
+ * locks): `.coordination.lock` first, then `<id>.lock`. Throws `conflict` when another process keeps it, or this one
+ * does. A `lasting` lock is for a thread that stays open: nobody waits for it.
+ */
+export async function acquireWriterLock(
+  home: RolloutHome,
+  threadId: ThreadId,
+  span: 'brief' | 'lasting' = 'brief',
+): Promise<WriterLock> {
+  home.assertInside(home.writerLocks);
+  makeLockFolder(home);
+  const file = lockFile(home, threadId);
+  const deadline = Date.now() + PATIENCE_MS;
+  const mode = span === 'brief' ? BRIEF : LASTING;
+  let fd = await tryLock(home, threadId, file, mode);
+  while (fd === undefined) {
+    if (Date.now() > deadline) throw hasWriterConflict(threadId);
+    await sleep(RETRY_MS);
+    fd = await tryLock(home, threadId, file, mode);
+  }
+  const held = fd;
+  return {
+    release: () =>
+      withCoordination(home, () => {
+        // Unlinked under the coordination lock, and only if it is still ours: nobody can be waiting on it.
+        if (existsSync(file) && statSync(file).ino === fstatSync(held).ino) unlinkSync(file);
+      })
+        // An unlocked file left behind is harmless (Codex sweeps them); what the lock guarded has been done.
+        .catch(() => undefined)
+        .finally(() => closeSync(held)),
+  };
+}
+
+/** The lock, or undefined while somebody has it for a moment. Throws `conflict` when it is held for longer. */
+function tryLock(home: RolloutHome, threadId: ThreadId, file: string, mode: number): Promise<number | undefined> {
+  return withCoordination(home, () => {
+    const opened = openLockFile(file);
+    let isPassing = false;
+    try {
+      if (flockNow(opened, 'exclusive')) {
+        mark(opened, mode);
+        return opened;
+      }
+      isPassing = isBrief(opened);
+    } catch (error) {
+      closeSync(opened);
+      throw error;
+    }
+    closeSync(opened);
+    if (isPassing) return undefined;
+    throw hasWriterConflict(threadId);
+  });
+}
+
+/** Where modes cannot be set others do not wait for a lock that is held for a moment, and that is all. */
+function mark(fd: number, mode: number): void {
+  try {
+    fchmodSync(fd, mode);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EROFS'].includes(systemErrorCode(error) ?? '')) throw error;
+  }
+}
+
+/** True for the lock file of one that writes once, while it is held. */
+function isBrief(fd: number): boolean {
+  return (fstatSync(fd).mode & 0o777) === BRIEF;
+}
+
+export const hasWriterConflict = (threadId: ThreadId) =>
+  conflict(
+    `thread ${threadId} already has an active writer`,
+    'Another program (Codex, or another threadkeeper) has this thread open. Close it there, then call again.',
+  );
+
+/**
+ * True while some process has the thread open for writing; one that holds the lock for a moment does not count. Takes no
+ * lock that could make another writer fail.
+ */
+export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<boolean> {
+  const file = lockFile(home, threadId);
+  if (!existsSync(file)) return false;
+  return await withCoordination(home, () => {
+    if (!existsSync(file)) return false;
+    const fd = openToRead(file);
+    try {
+      return !flockNow(fd, 'shared') && !isBrief(fd);
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+/** Never the home itself: one that was removed is not made again. */
+function makeLockFolder({ writerLocks }: RolloutHome): void {
+  try {
+    mkdirSync(writerLocks);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  }
+}
+
+async function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
+  home.assertInside(home.writerLocks);
+  makeLockFolder(home);
+  return await withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
+}
+
+function lockFile(home: RolloutHome, threadId: ThreadId): string {
+  return path.join(home.writerLocks, `${threadId}.lock`);
+}

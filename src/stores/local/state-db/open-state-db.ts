@@ -1,0 +1,193 @@
+import { accessSync, constants, existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { systemErrorCode } from '../../../protocol/errors.js';
+import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './index-schema.js';
+import { StateDb, sqliteMessage } from './state-db.js';
+import { type SqliteHomes, StateDbFinder } from './state-db-search.js';
+
+/** What opening a DB came to: a handle, or the reason why there is none. */
+export interface StateDbOpening {
+  readonly stateDb: StateDb | undefined;
+  /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
+  readonly problem: string | undefined;
+  /** True when ours was damaged, and is a new one now. */
+  readonly isRemade?: boolean | undefined;
+}
+
+export interface StateDbConfig {
+  readonly homes: SqliteHomes;
+  readonly readOnly: boolean;
+  /** Where Codex has no DB: may ours be made, only be used when it is there, or neither? */
+  readonly own: 'create' | 'existing' | 'never';
+  /** How long a write waits for another program's lock, milliseconds. */
+  readonly busyTimeoutMs?: number | undefined;
+}
+
+export const OWN_STATE_DB = 'threadkeeper.sqlite';
+const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
+
+/** The directories of a home that keeps its SQLite files in one directory alone. */
+export function onlySqliteHome(main: string): SqliteHomes {
+  return { main, isConfigured: false, others: [] };
+}
+
+/**
+ * Opens the state DB of a home: Codex's if there is one, else ours; while Codex's exists but cannot be used there is no
+ * handle at all.
+ */
+export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+  const { file, doubt } = new StateDbFinder(config.homes).find();
+  if (doubt !== undefined) return { stateDb: undefined, problem: doubt };
+  return file === undefined ? await openOwnStateDb(config) : await openCodexStateDb(file, config);
+}
+
+/** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
+export async function openCodexStateDb(
+  file: string,
+  { readOnly, busyTimeoutMs }: Pick<StateDbConfig, 'readOnly' | 'busyTimeoutMs'>,
+): Promise<StateDbOpening> {
+  return await usable(file, () => new StateDb(file, { owner: 'codex', readOnly, busyTimeoutMs }));
+}
+
+/** The handle, if the file can serve. */
+async function usable(file: string, open: () => StateDb): Promise<StateDbOpening> {
+  let stateDb: StateDb | undefined;
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    return { stateDb: undefined, problem: `${path.basename(file)} is no file` };
+  }
+  try {
+    accessSync(file, constants.R_OK);
+    stateDb = open();
+    const opened = stateDb;
+    const problem = await opened.read(() => opened.unusableBecause());
+    if (problem === undefined) return { stateDb, problem };
+    stateDb.close();
+    return { stateDb: undefined, problem: `${file}: ${problem}` };
+  } catch (error) {
+    stateDb?.close();
+    const code = systemErrorCode(error);
+    const isDenied = code === 'EACCES' || code === 'EPERM';
+    return {
+      stateDb: undefined,
+      problem: `${file}: ${isDenied ? `it may not be read (${code})` : sqliteMessage(error)}`,
+    };
+  }
+}
+
+/**
+ * Opens our own DB alone, whatever Codex has. It is made and migrated as the configuration allows, and made anew when it
+ * is damaged.
+ */
+export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+  const { homes, own, busyTimeoutMs } = config;
+  const sqliteHome = homes.main;
+  const file = ownStateDbFile(sqliteHome);
+  const exists = existsSync(file);
+  const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
+  if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
+  if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    return { stateDb: undefined, problem: `${OWN_STATE_DB} is a link, which is not followed` };
+  }
+  const prepared: Prepared = mayCreate ? await prepareOwn(file) : { isUnusable: false, problem: undefined };
+  const { problem, isRemade } = prepared;
+  if (prepared.isUnusable) return { stateDb: undefined, problem };
+  const readOnly = config.readOnly || (problem !== undefined && !isRemade);
+  const opening = await usable(file, () => new StateDb(file, { owner: 'threadkeeper', readOnly, busyTimeoutMs }));
+  return { ...opening, problem: opening.problem ?? problem, isRemade };
+}
+
+interface Prepared {
+  readonly isUnusable: boolean;
+  readonly problem: string | undefined;
+  readonly isRemade?: boolean;
+}
+
+/** Makes and migrates our file; a damaged one is moved aside first. A file of a newer version is left as it is. */
+async function prepareOwn(file: string): Promise<Prepared> {
+  const found = statSync(file, { throwIfNoEntry: false })?.ino;
+  try {
+    return await patiently(() => migrated(file));
+  } catch (error) {
+    const code = error instanceof Database.SqliteError ? error.code : '';
+    if (!/^SQLITE_(CORRUPT|NOTADB|ERROR$)/.test(code)) {
+      return { isUnusable: true, problem: `${OWN_STATE_DB}: ${sqliteMessage(error)}` };
+    }
+  }
+  try {
+    const aside = `${file}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
+    // Another process may have made it anew already.
+    const isStillThere = statSync(file, { throwIfNoEntry: false })?.ino === found;
+    for (const suffix of isStillThere ? ['', '-wal', '-shm'] : []) {
+      if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+    }
+    const made = await patiently(() => migrated(file));
+    if (made.isUnusable) return made;
+    const problem = `${OWN_STATE_DB} was damaged and moved to ${path.basename(aside)}; it is being made anew`;
+    return { isUnusable: false, problem, isRemade: true };
+  } catch (error) {
+    return {
+      isUnusable: true,
+      problem: `${OWN_STATE_DB} is damaged and could not be made anew: ${sqliteMessage(error)}`,
+    };
+  }
+}
+
+/** SQLite does not wait for others that turn the same new file into WAL mode at this moment: that is tried again. */
+async function patiently<T>(open: () => T): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
+      if (!isBusy || Date.now() > deadline) throw error;
+      await sleep(25);
+    }
+  }
+}
+
+const PATIENCE_MS = 5000;
+
+function migrated(file: string): { isUnusable: boolean; problem: string | undefined } {
+  const isNew = !existsSync(file);
+  try {
+    return openAndMigrate(file, isNew);
+  } catch (error) {
+    const code = error instanceof Database.SqliteError ? error.code : '';
+    if (!code.startsWith('SQLITE_IOERR_SHM')) throw error;
+    if (isNew) for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+    return { isUnusable: true, problem: NO_SHARED_MEMORY };
+  }
+}
+
+function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; problem: string | undefined } {
+  if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
+  const db = new Database(file, { timeout: 100 });
+  try {
+    if (!isNew && db.pragma('quick_check(1)', { simple: true }) !== 'ok')
+      throw new Database.SqliteError('damaged', 'SQLITE_CORRUPT');
+    if (db.pragma('journal_mode = WAL', { simple: true }) !== 'wal') {
+      db.close();
+      if (isNew) rmSync(file, { force: true });
+      return { isUnusable: true, problem: NO_SHARED_MEMORY };
+    }
+    const version = migrateOwnSchema(db);
+    const isNewer = version > OWN_SCHEMA_VERSION;
+    const problem = isNewer
+      ? `${OWN_STATE_DB} was made by a newer threadkeeper (schema ${version}): it is used read-only`
+      : undefined;
+    return { isUnusable: false, problem };
+  } finally {
+    if (db.open) db.close();
+  }
+}
+
+export function ownStateDbFile(sqliteHome: string): string {
+  return path.join(sqliteHome, OWN_STATE_DB);
+}
+
+function isFolder(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

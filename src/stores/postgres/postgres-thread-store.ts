@@ -1,0 +1,199 @@
+import { conflict, readOnly, threadNotFound } from '../../protocol/errors.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import type { RolloutItem } from '../../protocol/rollout-item.js';
+import type { RolloutLine } from '../../protocol/rollout-line.js';
+import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { KeyedQueue } from '../../store/keyed-queue.js';
+import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
+import type {
+  CreateThreadParams,
+  ForkThreadParams,
+  ListThreadsParams,
+  ListTurnsParams,
+  MetadataUpdate,
+  MoveOptions,
+  StoreCapabilities,
+  StoredThread,
+  ThreadPage,
+  ThreadStore,
+  TurnPage,
+} from '../../store/thread-store.js';
+import { TurnPager } from '../../store/turn-pager.js';
+import type { Query } from './db/postgres-db.js';
+import type { Database } from './db/ready-db.js';
+import { ITEM_COLUMNS, itemRows, lineOf } from './item-rows.js';
+import { ItemTurns } from './item-turns.js';
+import { PostgresListing } from './listing.js';
+import { PostgresLiveThreads } from './live-threads.js';
+import { changedColumns, THREAD_COLUMNS, threadOf, updateSql } from './thread-row.js';
+import { isWritten, WriterLeases } from './writer-leases.js';
+
+export interface PostgresThreadStoreOptions {
+  /** Closed with the store. */
+  readonly db: Database;
+  /** Refuses every write. */
+  readonly readOnly: boolean;
+  /** How long the hold of a server that has died keeps others from writing a thread, milliseconds. */
+  readonly leaseMs: number;
+}
+
+/** The threads of a team: one row for each thread, one for each item, for as many servers as there are. */
+export class PostgresThreadStore implements ThreadStore {
+  readonly capabilities: StoreCapabilities;
+  readonly #db: Database;
+  readonly #listing: PostgresListing;
+  readonly #leases: WriterLeases;
+  readonly #live: PostgresLiveThreads;
+  /** Calls of one client can come all at once: two writes on one thread are no conflict. */
+  readonly #writes = new KeyedQueue<ThreadId>();
+
+  constructor({ db, readOnly: isReadOnly, leaseMs }: PostgresThreadStoreOptions) {
+    this.#db = db;
+    this.#listing = new PostgresListing(db, { isReadOnly });
+    this.#leases = new WriterLeases(db, leaseMs);
+    this.#live = new PostgresLiveThreads(db, this.#leases);
+    this.capabilities = {
+      description: db.description,
+      isReadOnly,
+      defaultHistoryMode: 'legacy',
+      keepsRecency: true,
+    };
+  }
+
+  async readThread(threadId: ThreadId): Promise<StoredThread> {
+    return this.#live.unwritten(threadId) ?? threadOf(await this.#row(this.#db.query, threadId));
+  }
+
+  async listThreads(params: ListThreadsParams): Promise<ThreadPage> {
+    return await this.#listing.list(params);
+  }
+
+  async findThreadsByName(name: string, limit: number): Promise<ThreadId[]> {
+    return await this.#listing.named(name, limit);
+  }
+
+  async listTurns(params: ListTurnsParams): Promise<TurnPage> {
+    const { threadId } = params;
+    const { historyMode: mode } = await this.readThread(threadId);
+    const isLive = async () => (await this.#db.query(isWritten('$1'), [threadId])).length > 0;
+    const source = await ItemTurns.open(this.#db, threadId, mode);
+    return { ...(await new TurnPager(source, { mode, isLive }).page(params)), warnings: [] };
+  }
+
+  async *loadHistory(threadId: ThreadId): AsyncGenerator<RolloutLine> {
+    const { historyMode } = await this.readThread(threadId);
+    const { end } = await ItemTurns.open(this.#db, threadId, historyMode);
+    for await (const row of itemRows(this.#db, { threadId, start: 0, end }, { columns: ITEM_COLUMNS })) {
+      yield lineOf(row, historyMode);
+    }
+  }
+
+  async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
+    const { rolloutPath, ...fields } = presentFields(patch);
+    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
+    return await this.#write(threadId, async () => {
+      if (rolloutPath !== undefined) throw noRolloutPath();
+      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
+      const thread = await this.#db.transaction(async (query) => {
+        const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
+        const after = patchedThread(before, fields);
+        await this.#set(query, before, after);
+        return after;
+      });
+      return { thread, warnings: [] };
+    });
+  }
+
+  async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
+    return await this.#setArchived(threadId, true, options);
+  }
+
+  async unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
+    return await this.#setArchived(threadId, false, options);
+  }
+
+  async createThread(params: CreateThreadParams): Promise<void> {
+    await this.#write(params.threadId, () => this.#live.create(params));
+  }
+
+  async resumeThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.resume(threadId));
+  }
+
+  async forkThread(params: ForkThreadParams): Promise<void> {
+    await this.#write(params.thread.threadId, () => this.#live.fork(params));
+  }
+
+  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
+    await this.#write(threadId, () => this.#live.append(threadId, items));
+  }
+
+  async persistThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.persist(threadId));
+  }
+
+  async flushThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.flush(threadId));
+  }
+
+  async shutdownThread(threadId: ThreadId): Promise<void> {
+    await this.#write(threadId, () => this.#live.shutdown(threadId));
+  }
+
+  async discardThread(threadId: ThreadId): Promise<void> {
+    await this.#writes.run(threadId, () => this.#live.discard(threadId));
+  }
+
+  async close(): Promise<void> {
+    await this.#live.closeAll();
+    await this.#db.close();
+  }
+
+  /** The row is locked meanwhile, as it is when a thread is opened for writing: a thread is never both. */
+  async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
+    const dryRun = options?.dryRun === true;
+    const mine = this.#live.leaseOf(threadId);
+    if (mine && !isArchived) return false;
+    if (mine && !dryRun) throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
+    if (this.#live.unwritten(threadId)) return isArchived;
+    const now = Date.now();
+    return await this.#writes.run(threadId, () =>
+      this.#db.transaction(async (query) => {
+        const before = threadOf(await this.#row(query, threadId, this.capabilities.isReadOnly ? '' : 'FOR UPDATE'));
+        // Ours, when the answer to a first attempt was lost.
+        if (before.isArchived === isArchived) return (isArchived ? before.archivedAt : before.updatedAt) === now;
+        this.#assertWritable();
+        await this.#leases.assertFree(query, threadId, mine);
+        const times = isArchived ? { archivedAt: now } : { archivedAt: undefined, updatedAt: now };
+        if (!dryRun) await this.#set(query, before, { ...before, isArchived, ...times });
+        return true;
+      }),
+    );
+  }
+
+  async #set(query: Query, before: StoredThread, after: StoredThread): Promise<void> {
+    const changes = changedColumns(before, after);
+    // What is changed here is no longer as it was imported.
+    if (changes.size > 0) changes.set('import_mark', null);
+    const update = updateSql(before.threadId, changes);
+    if (update) await query(...update);
+  }
+
+  async #row(query: Query, threadId: ThreadId, lock = '') {
+    const [row] = await query(`SELECT ${THREAD_COLUMNS} FROM {threads} WHERE id = $1 ${lock}`, [threadId]);
+    if (!row) throw threadNotFound(threadId);
+    return row;
+  }
+
+  async #write<T>(threadId: ThreadId, action: () => Promise<T>): Promise<T> {
+    return await this.#writes.run(threadId, async () => {
+      this.#assertWritable();
+      return await action();
+    });
+  }
+
+  #assertWritable(): void {
+    if (this.capabilities.isReadOnly)
+      throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
+  }
+}

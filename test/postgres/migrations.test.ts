@@ -1,8 +1,0 @@
-import { expect, it } from 'vitest';
-import { IS_MARK } from '../../src/postgres/migrations.js';
-import { eventsWith } from '../../src/protocol/line-types.js';
-
-it('the index of items that tell turns apart has the events that the one list of types says', () => {
-  const indexed = [...IS_MARK.matchAll(/'(\w+)'/g)].map(([, name]) => name);
-  expect(indexed.sort()).toEqual([...eventsWith('start', 'complete', 'abort', 'userMessage', 'rollback')].sort());
-});

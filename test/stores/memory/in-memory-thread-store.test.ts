@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { InMemoryThreadStore } from '../../../src/stores/memory/in-memory-thread-store.js';
+import { threadStoreContract } from '../../store/contract.js';
+import { keptMetadataContract } from '../../store/live-contract.js';
+import { linesOf, type Seed, seed, threadOf } from '../../store/seed.js';
+import { errorOf } from '../../support/error-of.js';
+
+function storeOf(seeds: readonly Seed[], options: { readOnly?: boolean } = {}): InMemoryThreadStore {
+  const store = new InMemoryThreadStore(options);
+  for (const entry of seeds) store.add(threadOf(entry), linesOf(entry));
+  return store;
+}
+
+threadStoreContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
+keptMetadataContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
+
+describe('InMemoryThreadStore', () => {
+  it('refuses a path, as its threads are no files', async () => {
+    const thread = seed();
+    const store = storeOf([thread]);
+    const patch = { rolloutPath: '/home/dev/.codex/sessions/x.jsonl', name: 'x' };
+    expect(await errorOf(store.updateThreadMetadata(thread.id, patch))).toMatchObject({ code: 'unsupported' });
+    expect((await store.readThread(thread.id)).name).toBeUndefined();
+  });
+
+  it('refuses writes when it is read-only', async () => {
+    const thread = seed();
+    const store = storeOf([thread], { readOnly: true });
+    expect(await errorOf(store.updateThreadMetadata(thread.id, { name: 'x' }))).toMatchObject({ code: 'read_only' });
+    expect(await errorOf(store.archiveThread(thread.id))).toMatchObject({ code: 'read_only' });
+  });
+});

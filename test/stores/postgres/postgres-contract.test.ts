@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import type { ThreadId } from '../../../src/protocol/ids.js';
+import { PostgresImport } from '../../../src/stores/postgres/importer.js';
+import { type StoreFactory, threadStoreContract } from '../../store/contract.js';
+import { keptMetadataContract } from '../../store/live-contract.js';
+import { linesOf, seed, threadOf } from '../../store/seed.js';
+import { errorOf } from '../../support/error-of.js';
+import { openDb, openPostgresStore } from '../../support/postgres-store.js';
+
+const storeOf: StoreFactory = async (seeds) => {
+  const db = openDb();
+  const imports = new PostgresImport(db);
+  for (const seed of seeds) {
+    await imports.add({
+      thread: threadOf(seed),
+      mark: 'seed',
+      lines: async function* () {
+        yield* linesOf(seed);
+      },
+    });
+  }
+  return openPostgresStore({ db });
+};
+
+threadStoreContract('PostgresThreadStore', storeOf);
+keptMetadataContract('PostgresThreadStore', storeOf);
+
+it('has no paths: a patch of one is unsupported, and changes nothing', async () => {
+  const store = await storeOf([seed()]);
+  const [listed] = (await store.listThreads(ALL)).threads;
+  const threadId = listed?.thread.threadId as ThreadId;
+  const error = await errorOf(store.updateThreadMetadata(threadId, { rolloutPath: '/x.jsonl', name: 'n' }));
+  expect(error).toMatchObject({ code: 'unsupported', hint: expect.stringContaining('--store') });
+  expect(await store.readThread(threadId)).toEqual(listed?.thread);
+});
+
+const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 10 } as const;
