@@ -165,7 +165,7 @@ async function timed({ name, call }: Operation, calls: number): Promise<Omit<Pos
 
 async function scansOf({ below }: Operation, db: PostgresDb): Promise<string[]> {
   const explaining = new ExplainingDb(db);
-  const store = new PostgresThreadStore({ db: explaining, readOnly: true, leaseMs: 30_000 });
+  const store = new PostgresThreadStore({ db: explaining, isReadOnly: true, leaseMs: 30_000 });
   await below(store, new PostgresAgentGraph(explaining));
   // A handful of rows that are summed up.
   return explaining.scans.map(({ table }) => table).filter((table) => table !== 'count_changes');

@@ -69,7 +69,7 @@ export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): 
   if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
   const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs } = options;
-  const store = new LocalThreadStore({ library, stateDb, readOnly, durability, warn });
+  const store = new LocalThreadStore({ library, stateDb, isReadOnly: readOnly, durability, warn });
   const manager = managerOver({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
   return {
     manager,

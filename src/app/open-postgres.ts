@@ -26,7 +26,7 @@ export function bootstrapDatabase(
 ): DatabaseThreadkeeper {
   const raw = new PostgresDb({ url, schema, warn });
   const db = new ReadyDb(raw, (unprepared) => prepare(unprepared, { readOnly, warn }));
-  const store = new PostgresThreadStore({ db, readOnly, leaseMs });
+  const store = new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs });
   const graph = new PostgresAgentGraph(db);
   const manager = managerOver({ store, graph, modelProvider: undefined, idleMs, warn });
   return {

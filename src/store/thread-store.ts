@@ -8,13 +8,10 @@ import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import type { Turn } from '../transcript/turn.js';
 
 /**
- * Where threads are kept. This is the whole contract: nothing above it knows SQLite, JSONL, a path or a home folder.
- * Every method throws ThreadkeeperError and nothing else on purpose.
- *
- * A thread is live while this store has it open for writing, and then nobody else can. Appending is raw history:
- * `updateThreadMetadata` alone writes metadata, and whoever appends derives it (`threads/`).
+ * The reading half of a store. A store that cannot be written implements this and nothing else. Nothing above the
+ * contract knows SQLite, JSONL, a path or a home. Every method throws ThreadkeeperError and nothing else on purpose.
  */
-export interface ThreadStore extends LiveThreadStore {
+export interface ThreadReader {
   /** What this store can do beyond the methods below. */
   readonly capabilities: StoreCapabilities;
 
@@ -31,6 +28,28 @@ export interface ThreadStore extends LiveThreadStore {
   findThreadsByName(name: string, limit: number): Promise<ThreadId[]>;
 
   /**
+   * The history of a thread, oldest first, inherited parts included. `warn` is called with what is missing or cannot
+   * be read. Throws `thread_not_found`.
+   */
+  loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncIterable<RolloutLine>;
+
+  /** A text that differs whenever the history may have changed. Throws `thread_not_found`. */
+  historyVersion(threadId: ThreadId): Promise<string>;
+
+  /** Releases what the store holds. Live threads are closed, and what waits to be written is dropped. */
+  close(): Promise<void>;
+}
+
+/**
+ * The whole contract of a store: a reader that can also be written.
+ *
+ * A thread is live while this store has it open for writing; nobody else can write it then. `appendItems` writes raw
+ * history and `updateThreadMetadata` alone writes metadata; whoever appends derives the metadata (`threads/`).
+ *
+ * `serialized()` calls the writing methods of one thread one after another, and none of them on a read-only store.
+ */
+export interface ThreadStore extends ThreadReader, LiveThreadStore {
+  /**
    * Applies one literal patch, all of it or nothing. An empty patch reads the thread. Works for archived threads.
    * Throws `thread_not_found`, `conflict` (another writer, a lock that did not free up), `unsupported` (a field that
    * this store cannot keep), `read_only`.
@@ -38,29 +57,24 @@ export interface ThreadStore extends LiveThreadStore {
   updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate>;
 
   /**
-   * Archives this one thread; its descendants are the caller's business. Returns false, and does nothing, when it is
-   * archived already. Throws `thread_not_found`, and `conflict` when it is live, here or elsewhere. A dry run checks
-   * the same, but for being live here, and moves nothing.
+   * Archives this one thread and none of its descendants. Returns false, and does nothing, when it is archived
+   * already. Throws `thread_not_found`, and `conflict` when it is live, here or elsewhere. A dry run makes the same
+   * checks, except for being live here, and moves nothing.
    */
   archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 
-  /** Brings this one thread back. Returns false, and does nothing, when it is active, as a live one is. Throws as archiveThread. */
-  unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
-
   /**
-   * The history of a thread, oldest first, inherited parts included. `warn` is told what of it is missing or cannot be
-   * read. Throws `thread_not_found`.
+   * Unarchives this one thread. Returns false, and does nothing, when it is not archived; a live one never is. Throws
+   * as `archiveThread` does.
    */
-  loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncIterable<RolloutLine>;
-
-  /** Releases what the store holds, live threads without writing what is queued. */
-  close(): Promise<void>;
+  unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean>;
 }
 
 /**
- * The part of the contract for live threads. Without a live writer all but the first three throw `thread_not_found`.
- * Where a writer can be lost (its hold ran out), whatever writes throws `conflict`: then nothing of the call is written,
- * nothing waits, and the thread is not live here any more.
+ * The part of the contract for live threads. When the thread is not live here, all methods but `createThread`,
+ * `resumeThread`, `forkThread` and `discardThread` throw `thread_not_found`. Where a store can lose its right to write
+ * a thread (a lease that ran out), every method that writes throws `conflict`: nothing of the call is written, nothing
+ * waits, and the thread is no longer live here.
  */
 export interface LiveThreadStore {
   /**
@@ -70,20 +84,22 @@ export interface LiveThreadStore {
   createThread(params: CreateThreadParams): Promise<void>;
 
   /**
-   * Opens a thread that is there for writing. Throws `thread_not_found`, `conflict` when it is live, here or elsewhere,
-   * or archived, and `unsupported` when it cannot be appended to.
+   * Opens an existing thread for writing. Throws `thread_not_found`, `conflict` when it is archived or live, here or
+   * elsewhere, and `unsupported` when it cannot be appended to.
    */
   resumeThread(threadId: ThreadId): Promise<void>;
 
   /**
-   * Makes a thread that goes on from another, whole or up to and with one of its turns, and opens it for writing. Its
-   * history is there at once. Throws `thread_not_found`, `invalid_request` when there is no such turn.
+   * Creates a thread that continues another one, whole or up to and including one of its turns, and opens it for
+   * writing. Its history can be read at once. Throws `thread_not_found`, and `invalid_request` when there is no such
+   * turn.
    */
   forkThread(params: ForkThreadParams): Promise<void>;
 
   /**
-   * Appends what the shared policy keeps of the items, in order; they can be read when this returns. No metadata
-   * changes. When it throws, the items wait in memory and come first with the next append or flush: do not repeat them.
+   * Appends the items that the shared policy keeps (`keptItems`), in order; they can be read when this returns. No
+   * metadata changes. When it throws, the items wait in memory and are written before those of the next append or
+   * flush: do not repeat them.
    */
   appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void>;
 

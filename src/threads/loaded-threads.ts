@@ -102,7 +102,8 @@ export class LoadedThreads {
       this.#options.warn(`thread ${threadId}: what waited to be written is lost (${outcome})`);
       const discarded = thread.discard().catch(() => undefined);
       this.#forget(thread, 'shutdown');
-      await discarded;
+      // A late one is discarded when its shutdown returns, which may be never.
+      await Promise.race([discarded, late]);
     }
     return [threadId, outcome];
   }

@@ -4,6 +4,7 @@ import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { TimeSlice } from '../protocol/time-slice.js';
 import type { AgentGraphStore } from '../store/agent-graph-store.js';
 import { KeyedQueue } from '../store/keyed-queue.js';
+import { serialized } from '../store/serialized.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,
@@ -13,6 +14,7 @@ import type {
   ThreadFamily,
   ThreadFilter,
   ThreadPage,
+  ThreadReader,
   ThreadStore,
   TurnPage,
 } from '../store/thread-store.js';
@@ -41,7 +43,9 @@ export interface ThreadQuery extends Omit<ListThreadsParams, 'filter'> {
   readonly family?: FamilyQuery | undefined;
 }
 
-export interface ThreadManagerParts extends ThreadStarterParts {
+export interface ThreadManagerParts extends Omit<ThreadStarterParts, 'store'> {
+  /** One that implements the reading half alone serves everything that changes nothing. */
+  readonly store: ThreadReader | ThreadStore;
   /** Loaded threads that nobody writes to are closed after this, milliseconds; 0: never. */
   readonly idleMs: number;
   readonly warn: (message: string) => void;
@@ -63,9 +67,9 @@ export class ThreadManager {
   readonly #arrivals = new KeyedQueue<ThreadId>();
 
   constructor(parts: ThreadManagerParts) {
-    this.#store = parts.store;
+    this.#store = serialized(parts.store);
     this.#graph = parts.graph;
-    this.#starter = new ThreadStarter(parts);
+    this.#starter = new ThreadStarter({ ...parts, store: this.#store });
     this.#events = new ThreadEvents(parts.warn);
     this.#loaded = new LoadedThreads({
       idleMs: parts.idleMs,

@@ -46,7 +46,12 @@ export async function openStore(
   const { stateDb } = await openStateDb({ homes: onlySqliteHome(home), readOnly: false, own, busyTimeoutMs });
   const library = new RolloutLibrary(new RolloutHome(home));
   if (stateDb?.owner === 'threadkeeper') await new Backfill(library, stateDb).run();
-  const store = new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn: () => {} });
+  const store = new LocalThreadStore({
+    library,
+    stateDb: new StateDbHandle(stateDb),
+    isReadOnly: false,
+    warn: () => {},
+  });
   onTestFinished(async () => {
     await store.close();
     stateDb?.close();

@@ -51,7 +51,7 @@ export function openDb({ readOnly = false, ...options }: TestDb = {}): ReadyDb {
 /** A store on a schema of its own, or that of `db`. */
 export function openPostgresStore(options: TestDb & Partial<PostgresThreadStoreOptions> = {}): PostgresThreadStore {
   const { leaseMs = 30_000, readOnly = false, db = openDb({ ...options, readOnly }) } = options;
-  const store = new PostgresThreadStore({ db, readOnly, leaseMs });
+  const store = new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs });
   onTestFinished(() => store.close());
   return store;
 }

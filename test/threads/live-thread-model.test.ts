@@ -50,7 +50,7 @@ class Real {
     this.#store = new LocalThreadStore({
       library,
       stateDb: new StateDbHandle(stateDb),
-      readOnly: false,
+      isReadOnly: false,
       warn: () => {},
     });
   }

@@ -30,7 +30,7 @@ async function tree() {
   const store = new LocalThreadStore({
     library: new RolloutLibrary(rolloutHome),
     stateDb: new StateDbHandle(),
-    readOnly: false,
+    isReadOnly: false,
     warn: () => {},
   });
   return { home: rolloutHome, root, a, b, c, graph, manager: managerOver(store, graph) };

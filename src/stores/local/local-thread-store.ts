@@ -1,10 +1,9 @@
 import { statSync } from 'node:fs';
-import { conflict, readOnly } from '../../protocol/errors.js';
+import { conflict } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import { KeyedQueue } from '../../store/keyed-queue.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -44,8 +43,8 @@ export interface LocalThreadStoreOptions {
   readonly library: RolloutLibrary;
   /** Opened and closed by the caller; one without a DB is a normal case, then the files serve alone. */
   readonly stateDb: StateDbHandle;
-  /** Refuses every write. */
-  readonly readOnly: boolean;
+  /** Told by `capabilities`; `serialized()` refuses the writes. */
+  readonly isReadOnly: boolean;
   /** What a flush of a live thread promises. */
   readonly durability?: Durability | undefined;
   readonly warn: Warn;
@@ -63,10 +62,8 @@ export class LocalThreadStore implements ThreadStore {
   readonly #writer: MetadataWriter;
   readonly #mover: ThreadMover;
   readonly #live: LiveThreads;
-  /** Calls of one client can come all at once: two writes on one thread are no conflict. */
-  readonly #writes = new KeyedQueue<ThreadId>();
 
-  constructor({ library, stateDb, readOnly: isReadOnly, durability, warn }: LocalThreadStoreOptions) {
+  constructor({ library, stateDb, isReadOnly, durability, warn }: LocalThreadStoreOptions) {
     this.#local = new LocalHome(library, stateDb, warn);
     this.#resolver = new ThreadResolver(this.#local);
     this.#previews = new PreviewReader(this.#local);
@@ -131,15 +128,12 @@ export class LocalThreadStore implements ThreadStore {
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
-    return await this.#writes.run(threadId, async () => {
-      this.#assertWritable();
-      await this.#local.readyToWrite();
-      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
-      const warnings = await this.#writer.write(threadId, patch);
-      if (this.#local.status.kind === 'index')
-        await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
-      return { thread: await this.readThread(threadId), warnings };
-    });
+    await this.#local.readyToWrite();
+    if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
+    const warnings = await this.#writer.write(threadId, patch);
+    if (this.#local.status.kind === 'index')
+      await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
+    return { thread: await this.readThread(threadId), warnings };
   }
 
   async *loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncGenerator<RolloutLine> {
@@ -147,8 +141,8 @@ export class LocalThreadStore implements ThreadStore {
     yield* historyOf(await this.#lineage(threadId), warn);
   }
 
-  /** Is another one when the history may have changed; for a thread that has files. Throws `thread_not_found`. */
   async historyVersion(threadId: ThreadId): Promise<string> {
+    if (this.#live.unwritten(threadId)) return 'unwritten';
     const [current, ...bases] = (await this.#lineage(threadId)).segments;
     const { mtimeMs, size } = statSync(current?.file.path ?? '');
     // Up to where it counts a base never changes.
@@ -163,50 +157,43 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async createThread(params: CreateThreadParams): Promise<void> {
-    await this.#write(params.threadId, () => this.#live.create(params));
+    await this.#live.create(params);
   }
 
   async resumeThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.resume(threadId));
+    await this.#live.resume(threadId);
   }
 
   async forkThread(params: ForkThreadParams): Promise<void> {
-    await this.#write(params.thread.threadId, () => this.#live.fork(params));
+    await this.#live.fork(params);
   }
 
   async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
-    await this.#write(threadId, () => this.#live.append(threadId, items));
+    await this.#live.append(threadId, items);
   }
 
   async persistThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.persist(threadId));
+    await this.#live.persist(threadId);
   }
 
   async flushThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.flush(threadId));
+    await this.#live.flush(threadId);
   }
 
   async shutdownThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.shutdown(threadId));
+    await this.#live.shutdown(threadId);
   }
 
   async discardThread(threadId: ThreadId): Promise<void> {
-    await this.#writes.run(threadId, () => this.#live.discard(threadId));
-  }
-
-  async #write<T>(threadId: ThreadId, action: () => Promise<T>): Promise<T> {
-    return await this.#writes.run(threadId, async () => {
-      this.#assertWritable();
-      return await action();
-    });
+    await this.#live.discard(threadId);
   }
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
-    return await this.#writes.run(threadId, () => this.#setArchived(threadId, true, options));
+    return await this.#setArchived(threadId, true, options);
   }
 
   async unarchiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
-    return await this.#writes.run(threadId, () => this.#setArchived(threadId, false, options));
+    return await this.#setArchived(threadId, false, options);
   }
 
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
@@ -221,10 +208,9 @@ export class LocalThreadStore implements ThreadStore {
     const { threadId } = thread;
     assertOwn(thread);
     if (thread.file.isArchived === isArchived) {
-      if (!this.capabilities.isReadOnly && !options?.dryRun) await this.#mover.settle(threadId);
+      if (!options?.dryRun) await this.#mover.settle(threadId);
       return false;
     }
-    this.#assertWritable();
     await this.#local.readyToWrite();
     const hidden = isArchived && options?.warn ? this.#mover.hiddenWhenArchived(thread) : undefined;
     if (options?.dryRun) await this.#mover.assertMovable(thread);
@@ -236,7 +222,6 @@ export class LocalThreadStore implements ThreadStore {
 
   /** Puts right what a killed program left half-way. */
   async repair(): Promise<void> {
-    this.#assertWritable();
     const parts = { local: this.#local, listing: this.#listing, resolver: this.#resolver, mover: this.#mover };
     await repairHome(parts);
   }
@@ -246,11 +231,6 @@ export class LocalThreadStore implements ThreadStore {
     await this.#live.closeAll();
     this.#local.close();
     this.#ownIndex.close();
-  }
-
-  #assertWritable(): void {
-    if (this.capabilities.isReadOnly)
-      throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
   }
 
   async #stored({ threadId, file, meta, row }: ResolvedThread): Promise<StoredThread> {

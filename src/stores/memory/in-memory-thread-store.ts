@@ -1,4 +1,4 @@
-import { conflict, noSuchTurn, readOnly, threadNotFound } from '../../protocol/errors.js';
+import { conflict, noSuchTurn, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
@@ -43,17 +43,13 @@ interface Entry {
 
 /** Threads that live as long as the process: for tests, and as the plainest reading of the contract. */
 export class InMemoryThreadStore implements ThreadStore {
-  readonly capabilities: StoreCapabilities;
+  readonly capabilities: StoreCapabilities = {
+    description: 'in memory',
+    isReadOnly: false,
+    defaultHistoryMode: 'legacy',
+    keepsRecency: true,
+  };
   readonly #threads = new Map<ThreadId, Entry>();
-
-  constructor({ readOnly: isReadOnly = false }: { readOnly?: boolean } = {}) {
-    this.capabilities = {
-      description: 'in memory',
-      isReadOnly,
-      defaultHistoryMode: 'legacy',
-      keepsRecency: true,
-    };
-  }
 
   /** Puts a thread with its history in the store. */
   add(thread: StoredThread, history: readonly RolloutLine[] = []): void {
@@ -105,7 +101,6 @@ export class InMemoryThreadStore implements ThreadStore {
     const entry = this.#entry(threadId);
     const { rolloutPath, ...fields } = presentFields(patch);
     if (!isEmptyPatch(patch)) {
-      this.#assertWritable();
       if (rolloutPath !== undefined) throw noRolloutPath();
       entry.thread = patchedThread(entry.thread, fields);
       entry.isDurable = true;
@@ -125,13 +120,15 @@ export class InMemoryThreadStore implements ThreadStore {
     yield* this.#entry(threadId).history;
   }
 
+  async historyVersion(threadId: ThreadId): Promise<string> {
+    return String(this.#entry(threadId).history.length);
+  }
+
   async createThread(params: CreateThreadParams): Promise<void> {
-    this.#assertWritable();
     this.#open(newThread(params), [], false);
   }
 
   async resumeThread(threadId: ThreadId): Promise<void> {
-    this.#assertWritable();
     const entry = this.#entry(threadId);
     if (entry.isLive) throw conflict(`thread ${threadId} is loaded already`, 'Use it as it is.');
     if (entry.thread.isArchived) {
@@ -141,7 +138,6 @@ export class InMemoryThreadStore implements ThreadStore {
   }
 
   async forkThread({ sourceThreadId, lastTurnId, thread }: ForkThreadParams): Promise<void> {
-    this.#assertWritable();
     const source = this.#entry(sourceThreadId);
     if (!source.isDurable) {
       throw conflict(`thread ${sourceThreadId} has no history yet`, 'Append to it first; there is nothing to fork.');
@@ -212,7 +208,6 @@ export class InMemoryThreadStore implements ThreadStore {
       throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     }
     if (entry.thread.isArchived === isArchived) return false;
-    this.#assertWritable();
     if (options?.dryRun) return true;
     const now = Date.now();
     const times = isArchived ? { archivedAt: now } : { archivedAt: undefined, updatedAt: now };
@@ -235,10 +230,6 @@ export class InMemoryThreadStore implements ThreadStore {
     const entry = this.#threads.get(threadId);
     if (!entry) throw threadNotFound(threadId);
     return entry;
-  }
-
-  #assertWritable(): void {
-    if (this.capabilities.isReadOnly) throw readOnly('this server is read-only', 'Start it without --read-only.');
   }
 }
 

@@ -1,9 +1,8 @@
-import { conflict, readOnly, threadNotFound } from '../../protocol/errors.js';
+import { conflict, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
-import { KeyedQueue } from '../../store/keyed-queue.js';
 import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
 import type {
   CreateThreadParams,
@@ -31,8 +30,8 @@ import { isWritten, WriterLeases } from './writer-leases.js';
 export interface PostgresThreadStoreOptions {
   /** Closed with the store. */
   readonly db: Database;
-  /** Refuses every write. */
-  readonly readOnly: boolean;
+  /** Told by `capabilities`; `serialized()` refuses the writes. */
+  readonly isReadOnly: boolean;
   /** How long the hold of a server that has died keeps others from writing a thread, milliseconds. */
   readonly leaseMs: number;
 }
@@ -44,10 +43,8 @@ export class PostgresThreadStore implements ThreadStore {
   readonly #listing: PostgresListing;
   readonly #leases: WriterLeases;
   readonly #live: PostgresLiveThreads;
-  /** Calls of one client can come all at once: two writes on one thread are no conflict. */
-  readonly #writes = new KeyedQueue<ThreadId>();
 
-  constructor({ db, readOnly: isReadOnly, leaseMs }: PostgresThreadStoreOptions) {
+  constructor({ db, isReadOnly, leaseMs }: PostgresThreadStoreOptions) {
     this.#db = db;
     this.#listing = new PostgresListing(db, { isReadOnly });
     this.#leases = new WriterLeases(db, leaseMs);
@@ -88,20 +85,23 @@ export class PostgresThreadStore implements ThreadStore {
     }
   }
 
+  async historyVersion(threadId: ThreadId): Promise<string> {
+    const { historyMode } = await this.readThread(threadId);
+    return String((await ItemTurns.open(this.#db, threadId, historyMode)).end);
+  }
+
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     const { rolloutPath, ...fields } = presentFields(patch);
     if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
-    return await this.#write(threadId, async () => {
-      if (rolloutPath !== undefined) throw noRolloutPath();
-      if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
-      const thread = await this.#db.transaction(async (query) => {
-        const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
-        const after = patchedThread(before, fields);
-        await this.#set(query, before, after);
-        return after;
-      });
-      return { thread, warnings: [] };
+    if (rolloutPath !== undefined) throw noRolloutPath();
+    if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
+    const thread = await this.#db.transaction(async (query) => {
+      const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
+      const after = patchedThread(before, fields);
+      await this.#set(query, before, after);
+      return after;
     });
+    return { thread, warnings: [] };
   }
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
@@ -113,35 +113,35 @@ export class PostgresThreadStore implements ThreadStore {
   }
 
   async createThread(params: CreateThreadParams): Promise<void> {
-    await this.#write(params.threadId, () => this.#live.create(params));
+    await this.#live.create(params);
   }
 
   async resumeThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.resume(threadId));
+    await this.#live.resume(threadId);
   }
 
   async forkThread(params: ForkThreadParams): Promise<void> {
-    await this.#write(params.thread.threadId, () => this.#live.fork(params));
+    await this.#live.fork(params);
   }
 
   async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
-    await this.#write(threadId, () => this.#live.append(threadId, items));
+    await this.#live.append(threadId, items);
   }
 
   async persistThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.persist(threadId));
+    await this.#live.persist(threadId);
   }
 
   async flushThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.flush(threadId));
+    await this.#live.flush(threadId);
   }
 
   async shutdownThread(threadId: ThreadId): Promise<void> {
-    await this.#write(threadId, () => this.#live.shutdown(threadId));
+    await this.#live.shutdown(threadId);
   }
 
   async discardThread(threadId: ThreadId): Promise<void> {
-    await this.#writes.run(threadId, () => this.#live.discard(threadId));
+    await this.#live.discard(threadId);
   }
 
   async close(): Promise<void> {
@@ -157,18 +157,15 @@ export class PostgresThreadStore implements ThreadStore {
     if (mine && !dryRun) throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     if (this.#live.unwritten(threadId)) return isArchived;
     const now = Date.now();
-    return await this.#writes.run(threadId, () =>
-      this.#db.transaction(async (query) => {
-        const before = threadOf(await this.#row(query, threadId, this.capabilities.isReadOnly ? '' : 'FOR UPDATE'));
-        // Ours, when the answer to a first attempt was lost.
-        if (before.isArchived === isArchived) return (isArchived ? before.archivedAt : before.updatedAt) === now;
-        this.#assertWritable();
-        await this.#leases.assertFree(query, threadId, mine);
-        const times = isArchived ? { archivedAt: now } : { archivedAt: undefined, updatedAt: now };
-        if (!dryRun) await this.#set(query, before, { ...before, isArchived, ...times });
-        return true;
-      }),
-    );
+    return await this.#db.transaction(async (query) => {
+      const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
+      // The change is ours when the answer to a first attempt was lost.
+      if (before.isArchived === isArchived) return (isArchived ? before.archivedAt : before.updatedAt) === now;
+      await this.#leases.assertFree(query, threadId, mine);
+      const times = isArchived ? { archivedAt: now } : { archivedAt: undefined, updatedAt: now };
+      if (!dryRun) await this.#set(query, before, { ...before, isArchived, ...times });
+      return true;
+    });
   }
 
   async #set(query: Query, before: StoredThread, after: StoredThread): Promise<void> {
@@ -183,17 +180,5 @@ export class PostgresThreadStore implements ThreadStore {
     const [row] = await query(`SELECT ${THREAD_COLUMNS} FROM {threads} WHERE id = $1 ${lock}`, [threadId]);
     if (!row) throw threadNotFound(threadId);
     return row;
-  }
-
-  async #write<T>(threadId: ThreadId, action: () => Promise<T>): Promise<T> {
-    return await this.#writes.run(threadId, async () => {
-      this.#assertWritable();
-      return await action();
-    });
-  }
-
-  #assertWritable(): void {
-    if (this.capabilities.isReadOnly)
-      throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
   }
 }

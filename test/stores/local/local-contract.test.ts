@@ -21,7 +21,7 @@ const withCodexsDb: StoreFactory = async (seeds) => {
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), isReadOnly: false, warn });
 };
 
 threadStoreContract('LocalThreadStore with Codex’s state DB', withCodexsDb);
@@ -31,7 +31,7 @@ threadStoreContract('LocalThreadStore without a state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, undefined, seeds);
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb: new StateDbHandle(), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(), isReadOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore whose state DB knows none of the threads', async (seeds) => {
@@ -42,7 +42,7 @@ threadStoreContract('LocalThreadStore whose state DB knows none of the threads',
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
-  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
+  return new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), isReadOnly: false, warn });
 });
 
 threadStoreContract('LocalThreadStore with our own state DB', async (seeds) => {
@@ -53,7 +53,7 @@ threadStoreContract('LocalThreadStore with our own state DB', async (seeds) => {
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
   await new Backfill(library, stateDb).run();
-  const store = new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), readOnly: false, warn });
+  const store = new LocalThreadStore({ library, stateDb: new StateDbHandle(stateDb), isReadOnly: false, warn });
   onTestFinished(() => store.close());
   return store;
 });

@@ -5,8 +5,8 @@ import { keptMetadataContract } from '../../store/live-contract.js';
 import { linesOf, type Seed, seed, threadOf } from '../../store/seed.js';
 import { errorOf } from '../../support/error-of.js';
 
-function storeOf(seeds: readonly Seed[], options: { readOnly?: boolean } = {}): InMemoryThreadStore {
-  const store = new InMemoryThreadStore(options);
+function storeOf(seeds: readonly Seed[]): InMemoryThreadStore {
+  const store = new InMemoryThreadStore();
   for (const entry of seeds) store.add(threadOf(entry), linesOf(entry));
   return store;
 }
@@ -21,12 +21,5 @@ describe('InMemoryThreadStore', () => {
     const patch = { rolloutPath: '/home/dev/.codex/sessions/x.jsonl', name: 'x' };
     expect(await errorOf(store.updateThreadMetadata(thread.id, patch))).toMatchObject({ code: 'unsupported' });
     expect((await store.readThread(thread.id)).name).toBeUndefined();
-  });
-
-  it('refuses writes when it is read-only', async () => {
-    const thread = seed();
-    const store = storeOf([thread], { readOnly: true });
-    expect(await errorOf(store.updateThreadMetadata(thread.id, { name: 'x' }))).toMatchObject({ code: 'read_only' });
-    expect(await errorOf(store.archiveThread(thread.id))).toMatchObject({ code: 'read_only' });
   });
 });

@@ -15,7 +15,7 @@ it('lists and reads without going through a table from end to end', { timeout: 1
   await makeItems((sql) => db.query(sql), 20_000);
   for (const table of ['threads', 'items', 'edges']) await db.query(`VACUUM ANALYZE {${table}}`);
   const explaining = new ExplainingDb(db);
-  const store = new PostgresThreadStore({ db: explaining, readOnly: false, leaseMs: 30_000 });
+  const store = new PostgresThreadStore({ db: explaining, isReadOnly: false, leaseMs: 30_000 });
   const graph = new PostgresAgentGraph(explaining);
   const list = async (filter: object, rest: Partial<ListThreadsParams> = {}) =>
     await store.listThreads({
