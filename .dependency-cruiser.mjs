@@ -11,7 +11,7 @@ const LAYERS = {
   'stores/postgres': ['protocol', 'transcript', 'store'],
   'stores/memory': ['protocol', 'transcript', 'store'],
   threads: ['protocol', 'transcript', 'store'],
-  transfer: ['protocol', 'store', 'stores'],
+  transfer: ['protocol', 'store'],
   mcp: ['protocol', 'transcript', 'store', 'threads'],
   app: ['protocol', 'store', 'stores', 'threads'],
   cli: ['protocol', 'store', 'threads', 'transfer', 'mcp', 'app', 'stores/local/doctor', 'transcript'],

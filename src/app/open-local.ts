@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ThreadImporter } from '../store/thread-importer.js';
 import { SqliteAgentGraph } from '../stores/local/agent-graph.js';
 import { type CodexConfig, codexConfig, installationIdOf } from '../stores/local/codex-config.js';
 import { CodexsDb } from '../stores/local/codex-db.js';
+import { LocalImporter } from '../stores/local/importer.js';
 import type { BackfillSummary } from '../stores/local/index/backfill.js';
 import { OwnDb } from '../stores/local/index/index-db.js';
 import type { Warn } from '../stores/local/local-home.js';
@@ -20,6 +22,7 @@ import { managerOver, type Threadkeeper } from './threadkeeper.js';
 /** The parts over a Codex home, with what only a home has. */
 export interface HomeThreadkeeper extends Threadkeeper {
   readonly store: LocalThreadStore;
+  readonly importer: ThreadImporter;
   readonly library: RolloutLibrary;
   readonly stateDb: StateDbHandle;
   /** Files that look like a state DB of Codex's and do not serve. */
@@ -75,6 +78,7 @@ export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): 
     manager,
     store,
     graph,
+    importer: new LocalImporter({ library, stateDb, store, graph }),
     repair: () => store.repair(),
     library,
     stateDb,

@@ -1,15 +1,16 @@
+import type { ThreadImporter } from '../store/thread-importer.js';
 import { PostgresAgentGraph } from '../stores/postgres/agent-graph.js';
 import { isUntouched, prepare } from '../stores/postgres/db/migrations.js';
 import { PostgresDb } from '../stores/postgres/db/postgres-db.js';
 import { ReadyDb } from '../stores/postgres/db/ready-db.js';
-import { PostgresImport } from '../stores/postgres/importer.js';
+import { PostgresImporter } from '../stores/postgres/importer.js';
 import { PostgresThreadStore } from '../stores/postgres/postgres-thread-store.js';
 import type { DatabaseOptions } from './store-options.js';
 import { managerOver, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a PostgreSQL, with what only that has. */
 export interface DatabaseThreadkeeper extends Threadkeeper {
-  readonly importer: PostgresImport;
+  readonly importer: ThreadImporter;
   /** True when the schema has nothing of ours, or is not there. */
   isUntouched(): Promise<boolean>;
 }
@@ -33,7 +34,7 @@ export function bootstrapDatabase(
     manager,
     store,
     graph,
-    importer: new PostgresImport(db),
+    importer: new PostgresImporter(db, graph),
     isUntouched: () => isUntouched(raw),
     // A write here is whole or was never there.
     repair: () => Promise.resolve(),

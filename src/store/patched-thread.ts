@@ -1,6 +1,7 @@
 import { unsupported } from '../protocol/errors.js';
 import { storedSessionSource } from '../protocol/session-source.js';
-import type { GitPatch, ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import { plainFieldsOf } from './thread-fields.js';
+import type { GitPatch, ThreadMetadataPatch } from './thread-patch.js';
 import type { StoredThread } from './thread-store.js';
 
 /** The thread with the fields of a patch put in; where it lies (`rolloutPath`) is no part of it. */
@@ -27,6 +28,21 @@ export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch)
     source: source === undefined ? thread.source : storedSessionSource(source),
     recencyAt: Math.max(thread.recencyAt, advanceRecencyAt ?? 0),
   };
+}
+
+/** A patch that sets everything a patch can set, so that a new thread becomes this one. */
+export function patchOfThread(thread: StoredThread) {
+  const { name, git, memoryMode, createdAt, updatedAt, recencyAt, preview } = thread;
+  return {
+    ...plainFieldsOf(thread),
+    name,
+    gitInfo: { sha: git.sha ?? null, branch: git.branch ?? null, originUrl: git.originUrl ?? null },
+    memoryMode: memoryMode === 'enabled' || memoryMode === 'disabled' ? memoryMode : undefined,
+    preview,
+    createdAt,
+    updatedAt,
+    advanceRecencyAt: recencyAt,
+  } as const;
 }
 
 /** Of a store whose threads are no files. */

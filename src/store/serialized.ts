@@ -1,8 +1,8 @@
 import { readOnly } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
-import { isEmptyPatch, type ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { KeyedQueue } from './keyed-queue.js';
+import { isEmptyPatch, type ThreadMetadataPatch } from './thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,

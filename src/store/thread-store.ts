@@ -4,8 +4,9 @@ import type { RolloutItem } from '../protocol/rollout-item.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { GitInfo } from '../protocol/session-meta.js';
 import type { SessionSource, SourceKind } from '../protocol/session-source.js';
-import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import type { Turn } from '../transcript/turn.js';
+import type { PlainFields } from './thread-fields.js';
+import type { ThreadMetadataPatch } from './thread-patch.js';
 
 /**
  * The reading half of a store. A store that cannot be written implements this and nothing else. Nothing above the
@@ -174,7 +175,7 @@ export interface StoreCapabilities {
 }
 
 /** A thread's metadata. Times are milliseconds since the epoch; undefined is unknown. */
-export interface StoredThread {
+export interface StoredThread extends PlainFields {
   readonly threadId: ThreadId;
   /** The root of the tree of spawned threads, if the thread says. */
   readonly sessionId: ThreadId | undefined;
@@ -182,14 +183,7 @@ export interface StoredThread {
   readonly name: string | undefined;
   /** Derived from the first message; may be empty, and is never cut. */
   readonly preview: string;
-  readonly title: string | undefined;
-  readonly firstUserMessage: string | undefined;
-  readonly cwd: string | undefined;
   readonly source: SessionSource;
-  readonly threadSource: string | undefined;
-  readonly modelProvider: string | undefined;
-  readonly model: string | undefined;
-  readonly reasoningEffort: string | undefined;
   readonly git: GitInfo;
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -197,17 +191,9 @@ export interface StoredThread {
   readonly isArchived: boolean;
   readonly archivedAt: number | undefined;
   readonly parentThreadId: ThreadId | undefined;
-  readonly agentNickname: string | undefined;
-  readonly agentRole: string | undefined;
-  readonly agentPath: string | undefined;
   readonly agentDepth: number | undefined;
   readonly forkedFromId: ThreadId | undefined;
-  readonly tokensUsed: number | undefined;
-  readonly memoryMode: string | undefined;
   readonly historyMode: HistoryMode;
-  readonly cliVersion: string | undefined;
-  readonly approvalMode: string | undefined;
-  readonly permissionProfile: string | undefined;
 }
 
 export const THREAD_SORTS = ['updatedAt', 'createdAt', 'recencyAt'] as const;

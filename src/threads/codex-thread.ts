@@ -1,8 +1,8 @@
 import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
-import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { KeyedQueue } from '../store/keyed-queue.js';
+import type { ThreadMetadataPatch } from '../store/thread-patch.js';
 import type { ListTurnsParams, MetadataUpdate, StoredThread, ThreadStore, TurnPage } from '../store/thread-store.js';
 import { type ConversationItem, type OpenTurn, TurnWriter } from '../transcript/turn-writer.js';
 import type { LiveThread, Warned } from './live-thread.js';

@@ -2,7 +2,7 @@ import { ThreadkeeperError } from '../protocol/errors.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../protocol/rollout-item.js';
-import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import type { ThreadMetadataPatch } from '../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,

@@ -1,10 +1,10 @@
 import { ThreadkeeperError, unsupported } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { ThreadMetadataPatch } from '../protocol/thread-patch.js';
 import { TimeSlice } from '../protocol/time-slice.js';
 import type { AgentGraphStore } from '../store/agent-graph-store.js';
 import { KeyedQueue } from '../store/keyed-queue.js';
 import { serialized } from '../store/serialized.js';
+import type { ThreadMetadataPatch } from '../store/thread-patch.js';
 import type {
   ListThreadsParams,
   ListTurnsParams,

@@ -3,7 +3,7 @@ import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import { parseRolloutTime } from '../protocol/rollout-line.js';
 import { type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
-import { mergePatches, presentFields, type ThreadMetadataPatch } from '../protocol/thread-patch.js';
+import { mergePatches, presentFields, type ThreadMetadataPatch } from '../store/thread-patch.js';
 import type { CreateThreadParams, StoredThread } from '../store/thread-store.js';
 
 /** When only the time of the last change is new, it is told this often, milliseconds. */

@@ -3,8 +3,8 @@ import { foldCase } from '../../src/protocol/fold-case.js';
 import { asThreadId, parseThreadId } from '../../src/protocol/ids.js';
 import { parseRolloutLine, parseRolloutTime } from '../../src/protocol/rollout-line.js';
 import { sessionSource, storedSessionSource } from '../../src/protocol/session-source.js';
-import { isEmptyPatch, mergePatches, presentFields } from '../../src/protocol/thread-patch.js';
 import { userTextOf } from '../../src/protocol/user-text.js';
+import { isEmptyPatch, mergePatches, presentFields } from '../../src/store/thread-patch.js';
 
 describe('a metadata patch', () => {
   it('tells absent from cleared', () => {

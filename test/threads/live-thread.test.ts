@@ -3,7 +3,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventItem } from '../../src/protocol/rollout-item.js';
-import type { ThreadMetadataPatch } from '../../src/protocol/thread-patch.js';
+import type { ThreadMetadataPatch } from '../../src/store/thread-patch.js';
 import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
 import { newThreadParams, turnItems } from '../store/live-contract.js';

@@ -2,11 +2,11 @@ import { mkdirSync, statSync } from 'node:fs';
 import { lookOnlyAtHome } from '../../app/open.js';
 import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../app/open-local.js';
 import { bootstrapDatabase, type DatabaseThreadkeeper } from '../../app/open-postgres.js';
-import { internalError, invalidRequest, systemErrorCode, ThreadkeeperError } from '../../protocol/errors.js';
+import { invalidRequest, systemErrorCode, ThreadkeeperError } from '../../protocol/errors.js';
+import type { ThreadImporter } from '../../store/thread-importer.js';
 import { countThreads } from '../../transfer/all-threads.js';
-import { exportThreads } from '../../transfer/export-threads.js';
-import { type ImportTarget, importThreads } from '../../transfer/import-threads.js';
-import type { ThreadProblem, TransferReport } from '../../transfer/transfer-report.js';
+import { copyThreads } from '../../transfer/copy-threads.js';
+import type { CopyReport, ThreadProblem } from '../../transfer/report.js';
 import type { TransferOptions } from '../flags.js';
 import { jsonLine } from '../terminal-text.js';
 
@@ -25,18 +25,19 @@ export interface Transferred {
 export async function importCommand(command: TransferCommand): Promise<Transferred> {
   return await transfer(command, lookOnlyAtHome(command.home), async (local, database) => {
     local.library.home.assertUsable();
-    const target = command.dryRun && (await database.isUntouched()) ? { ...database, importer: EMPTY } : database;
-    return reportOf(await importThreads(local, target, command), command, {
+    const importer = command.dryRun && (await database.isUntouched()) ? NOTHING_THERE : database.importer;
+    const source = { reader: local.store, graph: local.graph };
+    return reportOf(await copyThreads(source, importer, command), command, {
       where: `threads in ${local.library.home.root}`,
       leftAlone: 'were changed in the database and left alone',
     });
   });
 }
 
-/** What a dry run finds where nothing was made yet. */
-const EMPTY: ImportTarget['importer'] = {
-  stateOf: () => Promise.resolve('new'),
-  add: () => Promise.reject(internalError('a dry run copies nothing', 'Leave --dry-run out.')),
+/** Serves a dry run where the database has no schema of ours yet. */
+const NOTHING_THERE: ThreadImporter = {
+  add: async () => ({ state: 'new', items: 0, notes: [] }),
+  addEdge: async () => true,
 };
 
 /** Writes all threads of a database into a home, which is made if need be. */
@@ -45,7 +46,8 @@ export async function exportCommand(command: TransferCommand): Promise<Transferr
   const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
   return await transfer(command, home, async (local, database) => {
     const hasRows = local.stateDb.status.kind === 'codex';
-    const report = await exportThreads(database, { ...local, hasRows }, command);
+    const source = { reader: database.store, graph: database.graph };
+    const report = await copyThreads(source, local.importer, command);
     if (!hasRows) {
       report.warnings.push(
         `${folder} has no state DB of Codex: recency and the like follow from the files. ` +
@@ -103,7 +105,7 @@ interface Words {
 
 const MOST_SHOWN = 20;
 
-function reportOf(report: TransferReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
+function reportOf(report: CopyReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
   const isComplete = report.failed.length === 0;
   if (json) return { report: jsonLine({ ...report, dryRun }), isComplete };
   const { total, added, updated, unchanged, leftAlone, items, edges, failed, notes, warnings } = report;

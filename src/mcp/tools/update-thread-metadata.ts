@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { invalidRequest } from '../../protocol/errors.js';
-import { isEmptyPatch } from '../../protocol/thread-patch.js';
+import { isEmptyPatch } from '../../store/thread-patch.js';
 import { defineTool } from '../define-tool.js';
 import { nameParameter, threadIdArgument, threadIdParameter } from '../parameters.js';
 import { threadOutput, updateResult } from '../results/thread-result.js';

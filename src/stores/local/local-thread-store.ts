@@ -3,7 +3,7 @@ import { conflict } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { isEmptyPatch, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { isEmptyPatch, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -35,7 +35,7 @@ import { hasWriter } from './rollout/writer-lock.js';
 import type { StateDbHandle } from './state-db/state-db-handle.js';
 import type { StateDbStatus } from './state-db/state-db-status.js';
 import type { ThreadRow } from './state-db/thread-rows.js';
-import { threadFromFile, threadFromRow } from './stored-thread.js';
+import { threadFromFile, threadFromRow } from './thread-from-home.js';
 import { assertOwn, historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
 import { rolloutTurns } from './turns.js';
 

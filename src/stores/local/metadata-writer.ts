@@ -1,7 +1,8 @@
 import { conflict, invalidRequest, ThreadkeeperError, unsupported, writeFailure } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/session-meta.js';
-import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
+import { PLAIN_FIELD_NAMES, PLAIN_FIELDS } from '../../store/thread-fields.js';
+import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import { rowOfRollout } from './index/rollout-row.js';
 import { PreviewReader } from './listing/preview-reader.js';
 import type { LiveThreads } from './live/live-threads.js';
@@ -12,7 +13,7 @@ import { type SlimMetaChange, slimMetaItem } from './rollout/session-meta-item.j
 import type { RolloutSummary } from './rollout/summary-cache.js';
 import { acquireWriterLock, type WriterLock } from './rollout/writer-lock.js';
 import type { RowChanges, ThreadRow } from './state-db/thread-rows.js';
-import { rowOwnName, threadFromFile } from './stored-thread.js';
+import { rowOwnName, threadFromFile } from './thread-from-home.js';
 import { assertOwn, historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
 
 /** Fields that can be set without Codex's state DB: the name has the name index, the others the rollout. */
@@ -196,7 +197,7 @@ export class MetadataWriter {
     // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
     const known = row && !isIndex ? gitOfRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
-    const firstMessage = row?.firstUserMessage ?? summary?.metadata.title ?? '';
+    const firstMessage = (row ? row.firstUserMessage : summary?.metadata.fields.title) ?? '';
     const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
     // Our own rows are an index of the files: names are in the name index, what follows from the history is indexed.
     const { gitInfo, memoryMode } = fields;
@@ -291,7 +292,7 @@ function slimChange(
   memoryMode: string | undefined,
 ): SlimMetaChange | undefined {
   const hasGit = git === undefined || isSameGit(git, metadata.git ?? {});
-  const hasMode = memoryMode === undefined || memoryMode === (metadata.memoryMode ?? 'enabled');
+  const hasMode = memoryMode === undefined || memoryMode === (metadata.fields.memoryMode ?? 'enabled');
   if (hasGit && hasMode) return undefined;
   return { ...(hasGit ? {} : { git }), ...(hasMode ? {} : { memoryMode }) };
 }
@@ -310,15 +311,10 @@ function rowChanges(
   const recencyAt =
     fields.advanceRecencyAt === undefined ? undefined : Math.max(fields.advanceRecencyAt, row?.recencyAt ?? 0);
   const columns = {
-    title: fields.title,
+    ...Object.fromEntries(PLAIN_FIELD_NAMES.map((field) => [PLAIN_FIELDS[field].column, fields[field]])),
     ...named,
     ...(git ? { git_sha: git.sha ?? null, git_branch: git.branch ?? null, git_origin_url: git.originUrl ?? null } : {}),
-    memory_mode: fields.memoryMode,
     preview: fields.preview,
-    first_user_message: fields.firstUserMessage,
-    model_provider: fields.modelProvider,
-    model: fields.model,
-    reasoning_effort: fields.reasoningEffort,
     created_at: seconds(fields.createdAt),
     created_at_ms: fields.createdAt,
     updated_at: seconds(fields.updatedAt),
@@ -326,15 +322,6 @@ function rowChanges(
     recency_at: seconds(recencyAt),
     recency_at_ms: recencyAt,
     source: fields.source,
-    thread_source: fields.threadSource,
-    agent_nickname: fields.agentNickname,
-    agent_role: fields.agentRole,
-    agent_path: fields.agentPath,
-    cwd: fields.cwd,
-    cli_version: fields.cliVersion,
-    approval_mode: fields.approvalMode,
-    sandbox_policy: fields.permissionProfile,
-    tokens_used: fields.tokensUsed,
     rollout_path: fields.rolloutPath,
     history_mode: fields.historyMode,
   };
@@ -352,7 +339,7 @@ function onlyDifferent(changes: RowChanges, row: ThreadRow | undefined): RowChan
     git_branch: row.gitBranch ?? null,
     git_origin_url: row.gitOriginUrl ?? null,
     memory_mode: row.memoryMode ?? null,
-    title: row.title,
+    title: row.title ?? '',
     name: row.name ?? null,
   };
   return Object.fromEntries(Object.entries(changes).filter(([column, value]) => held[column] !== value));

@@ -2,7 +2,6 @@ import { conflict, noSuchTurn, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { decodeListCursor, encodeListCursor } from '../../store/list-cursor.js';
 import { newThread } from '../../store/new-thread.js';
 import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
@@ -15,6 +14,7 @@ import {
   totalShown,
   validateListParams,
 } from '../../store/thread-filter.js';
+import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,

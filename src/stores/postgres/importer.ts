@@ -1,54 +1,50 @@
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
+import type { AgentGraphStore, SpawnEdge } from '../../store/agent-graph-store.js';
+import type { ImportedThread, ImportOutcome, ImportState, ThreadImporter } from '../../store/thread-importer.js';
 import type { StoredThread } from '../../store/thread-store.js';
 import type { Query } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 import { batchesOf, ITEM_COLUMNS, type ItemRow, itemRow, itemsOfJson } from './item-rows.js';
 import { rowOf } from './thread-row.js';
 
-/** How a thread of another store stands here: `changedHere` was made or changed in this store, and is left alone. */
-export type ImportState = 'new' | 'unchanged' | 'outdated' | 'changedHere';
-
-export interface ImportedThread {
-  readonly thread: StoredThread;
-  /** Changes when the thread does, where it comes from. */
-  readonly mark: string;
-  /** All lines, oldest first. Read again when the database was away meanwhile. */
-  readonly lines: () => AsyncIterable<RolloutLine>;
-}
-
-export interface ImportOutcome {
-  /** As it stood before. */
-  readonly state: ImportState;
-  readonly items: number;
-  /** Items that the table cannot hold. */
-  readonly leftOut: number;
-}
-
-/** Takes threads of another store over as they are: ids, times and all. Each of them whole or not at all. */
-export class PostgresImport {
+/** Takes threads over into the database. A row's `import_mark` is the version that was imported. */
+export class PostgresImporter implements ThreadImporter {
   readonly #db: Database;
+  readonly #graph: AgentGraphStore;
 
-  constructor(db: Database) {
+  constructor(db: Database, graph: AgentGraphStore) {
     this.#db = db;
+    this.#graph = graph;
   }
 
-  async stateOf(threadId: ThreadId, mark: string): Promise<ImportState> {
-    return await stateOf(this.#db.query, threadId, mark);
+  async add(imported: ImportedThread, { dryRun }: { readonly dryRun: boolean }): Promise<ImportOutcome> {
+    const { thread, edge } = imported;
+    const mark = await imported.version();
+    const state = await stateOf(this.#db.query, thread.threadId, mark);
+    if (dryRun || isKept(state)) return { state, items: 0, notes: [] };
+    // The edge first: a thread with its mark is complete. An edge may name a thread that does not exist yet.
+    if (edge) await this.#graph.upsertSpawnEdge(edge);
+    return await this.#write(imported, mark);
   }
 
-  /** Can be repeated: a thread that is here as it is there, or was changed here, is left alone. */
-  async add({ thread, mark, lines }: ImportedThread): Promise<ImportOutcome> {
+  async addEdge(edge: SpawnEdge, { dryRun }: { readonly dryRun: boolean }): Promise<boolean> {
+    if (!dryRun) await this.#graph.upsertSpawnEdge(edge);
+    return true;
+  }
+
+  async #write(imported: ImportedThread, mark: string): Promise<ImportOutcome> {
+    const { thread } = imported;
     const { threadId } = thread;
     return await this.#db.transaction(async (query) => {
       const state = await stateOf(query, threadId, mark, 'FOR UPDATE');
-      if (state === 'unchanged' || state === 'changedHere') return { state, items: 0, leftOut: 0 };
+      if (isKept(state)) return { state, items: 0, notes: [] };
       await query('DELETE FROM {items} WHERE thread_id = $1', [threadId]);
       await this.#putRow(query, thread, mark);
       let leftOut = 0;
       let items = 0;
-      const rows = rowsOf(lines(), () => {
+      const rows = rowsOf(imported.lines(), () => {
         leftOut += 1;
       });
       for await (const { json, count } of batchesOf(rows)) {
@@ -58,7 +54,8 @@ export class PostgresImport {
         );
         items += count;
       }
-      return { state, items, leftOut };
+      const note = `${leftOut} items are too large or too deep for the database and were left out`;
+      return { state, items, notes: leftOut > 0 ? [note] : [] };
     });
   }
 
@@ -74,6 +71,8 @@ export class PostgresImport {
     );
   }
 }
+
+const isKept = (state: ImportState) => state === 'unchanged' || state === 'changedHere';
 
 async function stateOf(query: Query, threadId: ThreadId, mark: string, lock = ''): Promise<ImportState> {
   const [row] = await query(`SELECT import_mark FROM {threads} WHERE id = $1 ${lock}`, [threadId]);

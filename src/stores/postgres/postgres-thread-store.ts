@@ -2,8 +2,8 @@ import { conflict, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../protocol/thread-patch.js';
 import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
+import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,

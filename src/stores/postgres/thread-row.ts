@@ -2,42 +2,35 @@ import { foldCase } from '../../protocol/fold-case.js';
 import { folderKey } from '../../protocol/folder-key.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { storedSessionSource } from '../../protocol/session-source.js';
+import { PLAIN_FIELD_NAMES, type PlainFieldName } from '../../store/thread-fields.js';
 import type { StoredThread } from '../../store/thread-store.js';
 import { toText } from './db/jsonb.js';
 import type { SqlRow, SqlValue } from './db/postgres-db.js';
 
-type PlainField = Exclude<keyof StoredThread, 'source' | 'git'>;
+type ColumnField = Exclude<keyof StoredThread, 'source' | 'git'>;
 
-const COLUMN_OF: Readonly<Record<PlainField, string>> = {
-  threadId: 'id',
-  sessionId: 'session_id',
-  name: 'name',
-  preview: 'preview',
-  title: 'title',
-  firstUserMessage: 'first_user_message',
-  cwd: 'cwd',
-  threadSource: 'thread_source',
-  modelProvider: 'model_provider',
-  model: 'model',
-  reasoningEffort: 'reasoning_effort',
-  createdAt: 'created_at',
-  updatedAt: 'updated_at',
-  recencyAt: 'recency_at',
-  isArchived: 'is_archived',
-  archivedAt: 'archived_at',
-  parentThreadId: 'parent_thread_id',
-  agentNickname: 'agent_nickname',
-  agentRole: 'agent_role',
-  agentPath: 'agent_path',
-  agentDepth: 'agent_depth',
-  forkedFromId: 'forked_from_id',
-  tokensUsed: 'tokens_used',
-  memoryMode: 'memory_mode',
-  historyMode: 'history_mode',
-  cliVersion: 'cli_version',
-  approvalMode: 'approval_mode',
-  permissionProfile: 'permission_profile',
-};
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const OTHER_FIELDS = [
+  'sessionId',
+  'name',
+  'preview',
+  'createdAt',
+  'updatedAt',
+  'recencyAt',
+  'isArchived',
+  'archivedAt',
+  'parentThreadId',
+  'agentDepth',
+  'forkedFromId',
+  'historyMode',
+] as const satisfies readonly Exclude<ColumnField, PlainFieldName | 'threadId'>[];
+
+/** The columns that hold one field each. */
+const COLUMN_OF = Object.fromEntries([
+  ['threadId', 'id'],
+  ...[...PLAIN_FIELD_NAMES, ...OTHER_FIELDS].map((field) => [field, snakeCase(field)]),
+]) as Readonly<Record<ColumnField, string>>;
 
 /** What to select so that `threadOf` can read it. */
 export const THREAD_COLUMNS: string = [
@@ -53,7 +46,7 @@ export function threadOf(row: SqlRow): StoredThread {
   const plain = Object.entries(COLUMN_OF).map(([field, column]) => [field, row[column] ?? undefined]);
   const text = (column: string) => (row[column] as string | null) ?? undefined;
   return {
-    ...(Object.fromEntries(plain) as Pick<StoredThread, PlainField>),
+    ...(Object.fromEntries(plain) as Pick<StoredThread, ColumnField>),
     source: storedSessionSource(text('source') ?? 'unknown'),
     git: { sha: text('git_sha'), branch: text('git_branch'), originUrl: text('git_origin_url') },
   };
@@ -64,7 +57,7 @@ export function rowOf(thread: StoredThread): Map<string, SqlValue> {
   const { source, git, cwd } = thread;
   const columns: [string, unknown][] = Object.entries(COLUMN_OF).map(([field, column]) => [
     column,
-    thread[field as PlainField],
+    thread[field as ColumnField],
   ]);
   columns.push(
     ['source', source.stored],

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ThreadId } from '../../../src/protocol/ids.js';
-import { PostgresImport } from '../../../src/stores/postgres/importer.js';
+import { PostgresAgentGraph } from '../../../src/stores/postgres/agent-graph.js';
+import { PostgresImporter } from '../../../src/stores/postgres/importer.js';
 import { type StoreFactory, threadStoreContract } from '../../store/contract.js';
 import { keptMetadataContract } from '../../store/live-contract.js';
 import { linesOf, seed, threadOf } from '../../store/seed.js';
@@ -9,15 +10,17 @@ import { openDb, openPostgresStore } from '../../support/postgres-store.js';
 
 const storeOf: StoreFactory = async (seeds) => {
   const db = openDb();
-  const imports = new PostgresImport(db);
+  const imports = new PostgresImporter(db, new PostgresAgentGraph(db));
   for (const seed of seeds) {
-    await imports.add({
+    const imported = {
       thread: threadOf(seed),
-      mark: 'seed',
+      edge: undefined,
+      version: async () => 'seed',
       lines: async function* () {
         yield* linesOf(seed);
       },
-    });
+    };
+    await imports.add(imported, { dryRun: false });
   }
   return openPostgresStore({ db });
 };

@@ -1,6 +1,6 @@
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import type { ThreadRow } from '../state-db/thread-rows.js';
-import { rowOwnName } from '../stored-thread.js';
+import { rowOwnName } from '../thread-from-home.js';
 import { type Finding, finding } from './finding.js';
 import type { CheckedRollout } from './rollout-check.js';
 

@@ -87,7 +87,7 @@ function disagreements(row: ThreadRow, metadata: RolloutMetadata): string[] {
     // A fork or a reverted thread builds on another file, which may hold its first message; to its reviews and guardians
     // Codex gives texts of its own.
     ...(meta.historyBase || meta.source.role !== undefined ? [] : [firstMessages(row, metadata)]),
-    ['cwd', row.cwd || undefined, metadata.cwd || undefined],
+    ['cwd', row.cwd, metadata.fields.cwd],
     ...(isLegacy
       ? ([
           [
@@ -95,7 +95,7 @@ function disagreements(row: ThreadRow, metadata: RolloutMetadata): string[] {
             [row.gitSha, row.gitBranch, row.gitOriginUrl].join(' '),
             [git.sha, git.branch, git.originUrl].join(' '),
           ],
-          ['memory mode', row.memoryMode ?? 'enabled', metadata.memoryMode ?? 'enabled'],
+          ['memory mode', row.memoryMode ?? 'enabled', metadata.fields.memoryMode ?? 'enabled'],
         ] as [string, unknown, unknown][])
       : []),
   ];
@@ -103,5 +103,5 @@ function disagreements(row: ThreadRow, metadata: RolloutMetadata): string[] {
 }
 
 function firstMessages(row: ThreadRow, metadata: RolloutMetadata): [string, unknown, unknown] {
-  return ['first message', row.firstUserMessage.trim() || undefined, metadata.firstUserMessage || undefined];
+  return ['first message', row.firstUserMessage?.trim() || undefined, metadata.fields.firstUserMessage];
 }

@@ -1,6 +1,7 @@
 import type { ThreadId } from '../../../protocol/ids.js';
 import { parseRolloutTime } from '../../../protocol/rollout-line.js';
 import type { SessionMeta } from '../../../protocol/session-meta.js';
+import { PLAIN_FIELD_NAMES, PLAIN_FIELDS } from '../../../store/thread-fields.js';
 import type { RolloutFile } from '../rollout/rollout-file.js';
 import type { RolloutSummary } from '../rollout/summary-cache.js';
 import type { RowChanges } from '../state-db/thread-rows.js';
@@ -19,7 +20,12 @@ export function rowOfRollout(
 ): RowChanges {
   const updatedAt = Math.floor(modifiedAt);
   const createdAt = parseRolloutTime(meta?.timestamp) ?? file.createdAt;
+  const { agentNickname, agentRole, agentPath } = meta ?? {};
+  const plain = { ...metadata.fields, agentNickname, agentRole, agentPath };
   return {
+    ...Object.fromEntries(
+      PLAIN_FIELD_NAMES.map((name) => [PLAIN_FIELDS[name].column, plain[name] ?? PLAIN_FIELDS[name].whenAbsent]),
+    ),
     id: threadId,
     rollout_path: file.path,
     created_at: Math.floor(createdAt / 1000),
@@ -29,28 +35,13 @@ export function rowOfRollout(
     recency_at: Math.floor(updatedAt / 1000),
     recency_at_ms: updatedAt,
     source: meta?.source.stored ?? 'vscode',
-    thread_source: metadata.threadSource ?? null,
     originator: meta?.originator ?? null,
-    model_provider: metadata.modelProvider ?? '',
-    model: metadata.model ?? null,
-    reasoning_effort: metadata.reasoningEffort ?? null,
-    cwd: metadata.cwd,
-    title: metadata.title,
     preview: metadata.displayPreview,
-    first_user_message: metadata.firstUserMessage,
-    sandbox_policy: metadata.permissionProfile ?? '{"type":"read-only"}',
-    approval_mode: metadata.approvalMode ?? 'on-request',
-    tokens_used: metadata.tokensUsed ?? 0,
     archived: file.isArchived ? 1 : 0,
     archived_at: file.isArchived ? Math.floor(updatedAt / 1000) : null,
     git_sha: metadata.git?.sha ?? null,
     git_branch: metadata.git?.branch ?? null,
     git_origin_url: metadata.git?.originUrl ?? null,
-    cli_version: metadata.cliVersion ?? '',
-    agent_nickname: meta?.agentNickname ?? null,
-    agent_role: meta?.agentRole ?? null,
-    agent_path: meta?.agentPath ?? null,
-    memory_mode: metadata.memoryMode ?? 'enabled',
     history_mode: meta?.historyMode ?? 'legacy',
   };
 }

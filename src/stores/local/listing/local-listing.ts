@@ -29,7 +29,7 @@ import type { RolloutHome } from '../rollout/rollout-home.js';
 import { isNoThread } from '../rollout/rollout-metadata.js';
 import type { StateDb } from '../state-db/state-db.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../state-db/thread-rows.js';
-import { threadFromFile, threadFromRow } from '../stored-thread.js';
+import { threadFromFile, threadFromRow } from '../thread-from-home.js';
 import { fileOfRow, type ThreadResolver } from '../thread-resolver.js';
 import { PreviewReader } from './preview-reader.js';
 

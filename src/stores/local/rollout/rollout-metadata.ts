@@ -5,6 +5,7 @@ import { HeadReader } from '../../../protocol/line-head.js';
 import { parseRolloutLine, type RolloutLine } from '../../../protocol/rollout-line.js';
 import { type GitInfo, type SessionMeta, sessionMetaOf } from '../../../protocol/session-meta.js';
 import type { UserText } from '../../../protocol/user-text.js';
+import { PLAIN_FIELD_NAMES, type PlainFieldName, type PlainFields } from '../../../store/thread-fields.js';
 import { hasInvalidUtf8, isBlank, lineText, type RawLine } from './line-reader.js';
 
 const HEADS = new HeadReader();
@@ -18,20 +19,10 @@ export class RolloutMetadata {
   meta: SessionMeta | undefined;
   /** True when the first line that is not blank is that meta; else Codex refuses to read the file. */
   startsWithMeta = false;
-  cwd = '';
-  model: string | undefined;
-  modelProvider: string | undefined;
-  reasoningEffort: string | undefined;
-  approvalMode: string | undefined;
-  permissionProfile: string | undefined;
-  threadSource: string | undefined;
-  cliVersion: string | undefined;
+  /** The plain fields that the lines say. */
+  readonly fields: { -readonly [Name in PlainFieldName]?: PlainFields[Name] } = {};
   git: GitInfo | undefined;
-  memoryMode: string | undefined;
-  tokensUsed: number | undefined;
   preview = '';
-  title = '';
-  firstUserMessage = '';
   lineCount = 0;
   readonly #nameId: ThreadId | undefined;
 
@@ -52,7 +43,7 @@ export class RolloutMetadata {
     if (raw.isCut) return;
     const head = HEADS.head(raw.chunk, raw.from, raw.to);
     if (head && !head.facts?.hasMetadata) return;
-    if (head?.payloadType === 'item_completed' && this.firstUserMessage !== '') return;
+    if (head?.payloadType === 'item_completed' && this.fields.firstUserMessage !== undefined) return;
     if (hasInvalidUtf8(raw)) this.invalidUtf8Lines += 1;
     const line = parseRolloutLine(lineText(raw));
     if (!line) {
@@ -84,35 +75,40 @@ export class RolloutMetadata {
     } else if (meta.id === this.#nameId && this.meta.id !== meta.id && this.lineCount <= OWN_META_LINES) {
       // A fork's file can begin with the session_meta of its source: what that said is not said of this thread.
       this.meta = { ...meta, historyMode: this.meta.historyMode };
-      Object.assign(this, { threadSource: undefined, memoryMode: undefined, git: undefined });
+      Object.assign(this.fields, { threadSource: undefined, memoryMode: undefined });
+      this.git = undefined;
     }
     // Copied history of a legacy fork brings the metas of its source along: they speak of another thread.
     if (meta.id !== this.meta.id) return;
-    this.threadSource = meta.threadSource ?? this.threadSource;
-    this.modelProvider = meta.modelProvider ?? this.modelProvider;
-    this.cliVersion = asText(meta.cliVersion) ?? this.cliVersion;
-    this.cwd = meta.cwd || this.cwd;
-    this.memoryMode = meta.memoryMode ?? this.memoryMode;
+    const { threadSource, modelProvider, memoryMode } = meta;
+    this.#say({
+      threadSource,
+      modelProvider,
+      memoryMode,
+      cliVersion: asText(meta.cliVersion),
+      cwd: meta.cwd || undefined,
+    });
     if (meta.git) this.git = meta.git;
   }
 
   #observeFacts(facts: LineFacts): void {
-    this.cwd = facts.cwd ?? (this.cwd || (facts.firstCwd ?? ''));
-    this.model = facts.model ?? this.model;
-    this.modelProvider = facts.modelProvider ?? this.modelProvider;
-    this.reasoningEffort = facts.reasoningEffort ?? this.reasoningEffort;
-    this.approvalMode = facts.approvalMode ?? this.approvalMode;
-    this.permissionProfile = facts.permissionProfile ?? this.permissionProfile;
-    this.tokensUsed = facts.tokensUsed ?? this.tokensUsed;
+    this.fields.cwd ??= facts.firstCwd;
+    this.#say(facts);
     this.#goal ||= facts.goal ?? '';
     if (facts.userText) this.#observeUserText(facts.userText);
   }
 
   #observeUserText(user: UserText): void {
-    if (this.firstUserMessage !== '') return;
-    this.firstUserMessage = user.text;
+    if (this.fields.firstUserMessage !== undefined) return;
+    this.fields.firstUserMessage = user.text || undefined;
     this.preview = user.text;
-    if (!user.isLabel) this.title ||= user.text;
+    if (!user.isLabel) this.fields.title ??= user.text || undefined;
+  }
+
+  #say(facts: Partial<PlainFields>): void {
+    for (const name of PLAIN_FIELD_NAMES) {
+      if (facts[name] !== undefined) Object.assign(this.fields, { [name]: facts[name] });
+    }
   }
 }
 

@@ -139,7 +139,7 @@ function asSummary(entry: Entry): RolloutSummary {
 }
 
 function isHeadKnown(metadata: RolloutMetadata): boolean {
-  return metadata.lineCount >= ALWAYS_HEAD_LINES && metadata.firstUserMessage !== '';
+  return metadata.lineCount >= ALWAYS_HEAD_LINES && metadata.fields.firstUserMessage !== undefined;
 }
 
 function isHeadDone(metadata: RolloutMetadata): boolean {

@@ -1,37 +1,23 @@
 import { foldCase } from '../../../protocol/fold-case.js';
 import { SOURCE_KINDS, type SourceKind } from '../../../protocol/session-source.js';
+import { PLAIN_FIELDS, type PlainFields, plainFields } from '../../../store/thread-fields.js';
 import type { SqlRow, SqlValue, StateDb } from './state-db.js';
 
 /** One row of `threads`; what a column lacks, or an older schema does not have, is undefined. Times in milliseconds. */
-export interface ThreadRow {
+export interface ThreadRow extends PlainFields {
   readonly id: string;
   readonly rolloutPath: string;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly recencyAt: number;
   readonly source: string;
-  readonly threadSource: string | undefined;
-  readonly modelProvider: string;
-  readonly model: string | undefined;
-  readonly reasoningEffort: string | undefined;
-  readonly cwd: string;
-  readonly title: string;
   readonly name: string | undefined;
   readonly preview: string;
-  readonly firstUserMessage: string;
-  readonly approvalMode: string | undefined;
-  readonly sandboxPolicy: string | undefined;
-  readonly tokensUsed: number | undefined;
   readonly isArchived: boolean;
   readonly archivedAt: number | undefined;
   readonly gitSha: string | undefined;
   readonly gitBranch: string | undefined;
   readonly gitOriginUrl: string | undefined;
-  readonly cliVersion: string;
-  readonly agentNickname: string | undefined;
-  readonly agentRole: string | undefined;
-  readonly agentPath: string | undefined;
-  readonly memoryMode: string | undefined;
   readonly historyMode: string;
   /** Bytes of the rollout when it was indexed: only in our own DB. */
   readonly rolloutSize: number | undefined;
@@ -309,34 +295,23 @@ function toThreadRow(row: SqlRow): ThreadRow {
   };
   const archivedAt = number('archived_at');
   return {
+    ...plainFields((field) => {
+      const { column, type } = PLAIN_FIELDS[field];
+      return type === 'text' ? text(column) : number(column) || undefined;
+    }),
     id: text('id') ?? '',
     rolloutPath: text('rollout_path') ?? '',
     createdAt: time('created_at'),
     updatedAt: time('updated_at'),
     recencyAt: time('recency_at') || time('updated_at'),
     source: text('source') ?? 'unknown',
-    threadSource: filled('thread_source'),
-    modelProvider: text('model_provider') ?? '',
-    model: filled('model'),
-    reasoningEffort: filled('reasoning_effort'),
-    cwd: text('cwd') ?? '',
-    title: text('title') ?? '',
     name: filled('name'),
     preview: text('preview') ?? text('first_user_message') ?? '',
-    firstUserMessage: text('first_user_message') ?? '',
-    approvalMode: filled('approval_mode'),
-    sandboxPolicy: filled('sandbox_policy'),
-    tokensUsed: number('tokens_used') || undefined,
     isArchived: row['archived'] === 1,
     archivedAt: archivedAt === undefined ? undefined : archivedAt * 1000,
     gitSha: filled('git_sha'),
     gitBranch: filled('git_branch'),
     gitOriginUrl: filled('git_origin_url'),
-    cliVersion: text('cli_version') ?? '',
-    agentNickname: filled('agent_nickname'),
-    agentRole: filled('agent_role'),
-    agentPath: filled('agent_path'),
-    memoryMode: filled('memory_mode'),
     historyMode: text('history_mode') ?? 'legacy',
     rolloutSize: number('rollout_size'),
   };

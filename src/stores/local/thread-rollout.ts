@@ -1,21 +1,21 @@
-import type { ThreadId } from '../protocol/ids.js';
-import type { JsonObject } from '../protocol/json.js';
-import { type RolloutItem, typeFirst } from '../protocol/rollout-item.js';
-import type { RolloutLine } from '../protocol/rollout-line.js';
-import { type GitInfo, isSameGit, type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
-import { sourceJson } from '../protocol/session-source.js';
-import type { StoredThread } from '../store/thread-store.js';
-import { sessionMetaItem, slimMetaItem } from '../stores/local/rollout/session-meta-item.js';
+import type { ThreadId } from '../../protocol/ids.js';
+import type { JsonObject } from '../../protocol/json.js';
+import { type RolloutItem, typeFirst } from '../../protocol/rollout-item.js';
+import type { RolloutLine } from '../../protocol/rollout-line.js';
+import { type GitInfo, isSameGit, type SessionMeta, sessionMetaOf } from '../../protocol/session-meta.js';
+import { sourceJson } from '../../protocol/session-source.js';
+import type { StoredThread } from '../../store/thread-store.js';
+import { sessionMetaItem, slimMetaItem } from './rollout/session-meta-item.js';
 
-/** The folder of a thread that has none: Codex reads no thread without. */
-export const NO_FOLDER = '/';
+/** The cwd of a thread that has none: Codex reads no thread without one. */
+export const NO_CWD = '/';
 
 /**
  * The lines of one file that holds a thread whole: its own session_meta first, which points at no base any more, then
  * its history, inherited parts included, and last a slim session_meta when git or memory mode are not what those lines
  * say. `history` is called twice, as the session_meta of a fork comes after what it inherits.
  */
-export async function* rolloutOfThread(
+export async function* threadRollout(
   thread: StoredThread,
   history: () => AsyncIterable<RolloutLine>,
 ): AsyncGenerator<RolloutLine> {
@@ -101,7 +101,7 @@ function madeMeta(thread: StoredThread): RolloutItem {
     id: thread.threadId,
     sessionId: thread.sessionId,
     timestamp: iso(thread.createdAt),
-    cwd: thread.cwd ?? NO_FOLDER,
+    cwd: thread.cwd ?? NO_CWD,
     originator: 'threadkeeper',
     cliVersion: thread.cliVersion,
     source: thread.source,

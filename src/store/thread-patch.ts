@@ -1,4 +1,5 @@
-import type { HistoryMode } from './history-mode.js';
+import type { HistoryMode } from '../protocol/history-mode.js';
+import type { PlainFieldPatch } from './thread-fields.js';
 
 /** A git patch: absent keeps, null clears, a string sets. */
 export interface GitPatch {
@@ -8,35 +9,19 @@ export interface GitPatch {
 }
 
 /**
- * One literal change of a thread's metadata, whoever makes it. A key that is absent is left alone; `null` clears,
- * where the type allows it. Times are milliseconds since the epoch.
+ * One change of a thread's metadata. An absent key keeps the field; null clears it, where the type allows it. Times are milliseconds since the epoch.
  */
-export interface ThreadMetadataPatch {
+export interface ThreadMetadataPatch extends Omit<PlainFieldPatch, 'memoryMode'> {
   readonly name?: string | null | undefined;
   readonly gitInfo?: GitPatch | undefined;
   readonly memoryMode?: 'enabled' | 'disabled' | undefined;
-  readonly title?: string | undefined;
   readonly preview?: string | undefined;
-  readonly firstUserMessage?: string | undefined;
-  readonly modelProvider?: string | undefined;
-  readonly model?: string | undefined;
-  readonly reasoningEffort?: string | undefined;
   readonly createdAt?: number | undefined;
   readonly updatedAt?: number | undefined;
   /** At least this; recency never moves back. */
   readonly advanceRecencyAt?: number | undefined;
   /** In the stored form: a bare string or compact JSON. */
   readonly source?: string | undefined;
-  readonly threadSource?: string | null | undefined;
-  readonly agentNickname?: string | null | undefined;
-  readonly agentRole?: string | null | undefined;
-  readonly agentPath?: string | null | undefined;
-  readonly cwd?: string | undefined;
-  readonly cliVersion?: string | undefined;
-  readonly approvalMode?: string | undefined;
-  /** The permission profile as JSON text. */
-  readonly permissionProfile?: string | undefined;
-  readonly tokensUsed?: number | undefined;
   readonly rolloutPath?: string | undefined;
   readonly historyMode?: HistoryMode | undefined;
 }

@@ -3,40 +3,41 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { HomeThreadkeeper } from '../../src/app/open-local.js';
-import type { StoredThread, ThreadStore } from '../../src/store/thread-store.js';
+import type { StoredThread, ThreadReader } from '../../src/store/thread-store.js';
 import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
-import { PostgresImport } from '../../src/stores/postgres/importer.js';
+import { PostgresImporter } from '../../src/stores/postgres/importer.js';
 import { allThreads } from '../../src/transfer/all-threads.js';
-import { exportThreads } from '../../src/transfer/export-threads.js';
-import { importThreads } from '../../src/transfer/import-threads.js';
-import type { TransferReport } from '../../src/transfer/transfer-report.js';
+import { copyThreads } from '../../src/transfer/copy-threads.js';
+import type { CopyReport } from '../../src/transfer/report.js';
 import { open } from '../support/local-store.js';
 import { openDb, openPostgresStore } from '../support/postgres-store.js';
 import { addEdge, addRow, event, newId, spawnedBy, TestHome } from '../support/test-home.js';
 
 function database() {
   const db = openDb();
-  return { store: openPostgresStore({ db }), graph: new PostgresAgentGraph(db), importer: new PostgresImport(db), db };
+  const graph = new PostgresAgentGraph(db);
+  return { store: openPostgresStore({ db }), graph, importer: new PostgresImporter(db, graph), db };
 }
 
 type Database = ReturnType<typeof database>;
 
-async function imported(home: TestHome, to: Database, dryRun = false): Promise<TransferReport> {
-  return await importThreads(await open(home.root), to, { dryRun, onProgress: () => {} });
+async function imported(home: TestHome, to: Database, dryRun = false): Promise<CopyReport> {
+  const { store: reader, graph } = await open(home.root);
+  return await copyThreads({ reader, graph }, to.importer, { dryRun, onProgress: () => {} });
 }
 
-async function exported(from: Database, to: HomeThreadkeeper, dryRun = false): Promise<TransferReport> {
-  const target = { ...to, hasRows: to.stateDb.status.kind === 'codex' };
-  return await exportThreads(from, target, { dryRun, onProgress: () => {} });
+async function exported(from: Database, to: HomeThreadkeeper, dryRun = false): Promise<CopyReport> {
+  const source = { reader: from.store, graph: from.graph };
+  return await copyThreads(source, to.importer, { dryRun, onProgress: () => {} });
 }
 
-async function threadsOf(store: ThreadStore): Promise<Map<string, StoredThread>> {
+async function threadsOf(store: ThreadReader): Promise<Map<string, StoredThread>> {
   const found = new Map<string, StoredThread>();
   for await (const thread of allThreads(store)) found.set(thread.threadId, thread);
   return found;
 }
 
-async function textsOf(store: ThreadStore, threadId: StoredThread['threadId']): Promise<unknown[]> {
+async function textsOf(store: ThreadReader, threadId: StoredThread['threadId']): Promise<unknown[]> {
   const { turns } = await store.listTurns({ threadId, order: 'oldestFirst', limit: 100 });
   return turns.map(({ status, items }) => [status, ...items.map(({ body }) => body?.text)]);
 }

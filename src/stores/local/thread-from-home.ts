@@ -2,6 +2,7 @@ import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import { parseRolloutTime } from '../../protocol/rollout-line.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
 import { sessionSource, storedSessionSource } from '../../protocol/session-source.js';
+import { plainFieldsOf } from '../../store/thread-fields.js';
 import type { StoredThread } from '../../store/thread-store.js';
 import type { NameIndex } from './rollout/name-index.js';
 import type { RolloutFile } from './rollout/rollout-file.js';
@@ -18,18 +19,14 @@ export function threadFromRow(
   const threadId = row.id as ThreadId;
   const source = storedSessionSource(row.source);
   return {
+    ...plainFieldsOf(row),
     threadId,
     sessionId: meta?.sessionId,
     name: nameOfRow(row, names),
     preview: row.preview,
-    title: row.historyMode === 'paginated' ? row.title || undefined : row.firstUserMessage || undefined,
-    firstUserMessage: row.firstUserMessage || undefined,
-    cwd: row.cwd || undefined,
+    // The title of a legacy row is where its name is.
+    title: row.historyMode === 'paginated' ? row.title : row.firstUserMessage,
     source,
-    threadSource: row.threadSource,
-    modelProvider: row.modelProvider || undefined,
-    model: row.model,
-    reasoningEffort: row.reasoningEffort,
     git: { sha: row.gitSha, branch: row.gitBranch, originUrl: row.gitOriginUrl },
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
@@ -42,12 +39,7 @@ export function threadFromRow(
     agentPath: row.agentPath ?? source.spawn?.agentPath,
     agentDepth: source.spawn?.depth,
     forkedFromId: meta?.forkedFromId,
-    tokensUsed: row.tokensUsed,
-    memoryMode: row.memoryMode,
     historyMode: row.historyMode === 'paginated' ? 'paginated' : 'legacy',
-    cliVersion: row.cliVersion || undefined,
-    approvalMode: row.approvalMode,
-    permissionProfile: row.sandboxPolicy,
   };
 }
 
@@ -68,18 +60,12 @@ export function threadFromFile(
   const source = meta?.source ?? sessionSource(undefined);
   const time = Math.floor(modifiedAt);
   return {
+    ...plainFieldsOf(metadata.fields),
     threadId,
     sessionId: meta?.sessionId,
     name: names.nameOf(threadId),
     preview,
-    title: metadata.title || undefined,
-    firstUserMessage: metadata.firstUserMessage || undefined,
-    cwd: metadata.cwd || undefined,
     source,
-    threadSource: metadata.threadSource,
-    modelProvider: metadata.modelProvider,
-    model: metadata.model,
-    reasoningEffort: metadata.reasoningEffort,
     git: metadata.git ?? {},
     createdAt: parseRolloutTime(meta?.timestamp) ?? file.createdAt,
     updatedAt: time,
@@ -93,12 +79,7 @@ export function threadFromFile(
     agentPath: meta?.agentPath,
     agentDepth: source.spawn?.depth,
     forkedFromId: meta?.forkedFromId,
-    tokensUsed: metadata.tokensUsed,
-    memoryMode: metadata.memoryMode,
     historyMode: meta?.historyMode ?? 'legacy',
-    cliVersion: metadata.cliVersion,
-    approvalMode: metadata.approvalMode,
-    permissionProfile: metadata.permissionProfile,
   };
 }
 
@@ -113,6 +94,6 @@ function nameOfRow(row: ThreadRow, names: NameIndex): string | undefined {
 /** The name that the row itself holds. */
 export function rowOwnName(row: ThreadRow): string | undefined {
   if (row.historyMode === 'paginated') return row.name?.trim() || undefined;
-  const title = row.title.trim();
-  return title === row.firstUserMessage.trim() ? undefined : title || undefined;
+  const title = row.title?.trim();
+  return title === row.firstUserMessage?.trim() ? undefined : title || undefined;
 }

@@ -6,17 +6,17 @@ export interface ThreadProblem {
   readonly problem: string;
 }
 
-/** What a transfer did, or as a dry run would have done. */
-export interface TransferReport {
-  /** How many threads there are where they come from. */
+/** What a copy did, or what a dry run would have done. */
+export interface CopyReport {
+  /** How many threads the source has. */
   total: number;
-  /** Copied, and not there before. */
+  /** Copied; the target did not have them. */
   added: number;
-  /** Copied again, as they were changed where they come from. */
+  /** Copied again, because they have changed in the source. */
   updated: number;
-  /** There already, as they are. */
+  /** The target has them already, unchanged. */
   unchanged: number;
-  /** There already, and made or changed there: left alone. */
+  /** Made or changed in the target, and left alone. */
   leftAlone: number;
   /** Lines of history that were copied. */
   items: number;
@@ -24,13 +24,13 @@ export interface TransferReport {
   edges: number;
   /** Threads that could not be copied, and why. */
   readonly failed: ThreadProblem[];
-  /** What of a copied thread is not as it was. */
+  /** What a copied thread has lost. */
   readonly notes: ThreadProblem[];
-  /** What is to be known of the whole. */
+  /** What concerns all threads. */
   readonly warnings: string[];
 }
 
-export function emptyReport(): TransferReport {
+export function emptyReport(): CopyReport {
   return {
     total: 0,
     added: 0,
@@ -43,10 +43,4 @@ export function emptyReport(): TransferReport {
     notes: [],
     warnings: [],
   };
-}
-
-export interface TransferOptions {
-  /** Changes nothing, and tells what would be done. */
-  readonly dryRun: boolean;
-  readonly onProgress: (done: number, total: number) => void;
 }

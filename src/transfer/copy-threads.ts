@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import pMap from 'p-map';
+import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
+import type { ThreadId } from '../protocol/ids.js';
+import type { RolloutLine } from '../protocol/rollout-line.js';
+import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
+import type { ImportedThread, ThreadImporter } from '../store/thread-importer.js';
+import type { StoredThread, ThreadReader } from '../store/thread-store.js';
+import { allThreads, countThreads } from './all-threads.js';
+import { type CopyReport, emptyReport } from './report.js';
+
+/** Where threads come from. */
+export interface CopySource {
+  readonly reader: ThreadReader;
+  readonly graph: AgentGraphStore;
+}
+
+export interface CopyOptions {
+  /** Changes nothing, and reports what would be done. */
+  readonly dryRun: boolean;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** So many threads are copied at once. */
+const CONCURRENCY = 4;
+/** A source that fails so many times in a row for one reason fails for all threads. */
+const SAME_FAILURES = 12;
+
+/**
+ * Copies all threads of a store into another: metadata, history, archived state, and who spawned whom. Each thread is
+ * there whole or not at all, so a copy can be stopped and run again at any time. A thread that cannot be read is
+ * reported, and the others go on. Throws when the target can take no thread, or the source can give none.
+ */
+export async function copyThreads(
+  { reader, graph }: CopySource,
+  importer: ThreadImporter,
+  { dryRun, onProgress }: CopyOptions,
+): Promise<CopyReport> {
+  const report = emptyReport();
+  const { total, warnings } = await countThreads(reader);
+  report.total = total;
+  report.warnings.push(...warnings);
+  const edges = await spawnEdges(reader, graph);
+  const failures = new FailuresInARow();
+  let done = 0;
+  onProgress(done, total);
+  await pMap(
+    allThreads(reader),
+    async (thread) => {
+      const edge = edges.get(thread.threadId);
+      edges.delete(thread.threadId);
+      await copyThread(new ReadThread(reader, thread, edge), importer, { report, dryRun, failures });
+      done += 1;
+      onProgress(done, Math.max(done, total));
+    },
+    { concurrency: CONCURRENCY },
+  );
+  for (const edge of edges.values()) if (await importer.addEdge(edge, { dryRun })) report.edges += 1;
+  return report;
+}
+
+interface CopyContext {
+  readonly report: CopyReport;
+  readonly dryRun: boolean;
+  readonly failures: FailuresInARow;
+}
+
+async function copyThread(source: ReadThread, importer: ThreadImporter, context: CopyContext): Promise<void> {
+  const { report, dryRun, failures } = context;
+  const { threadId } = source.thread;
+  const notes = new Set<string>();
+  try {
+    const outcome = await importer.add(source, { dryRun });
+    failures.reset();
+    report[COUNTER_OF[outcome.state]] += 1;
+    report.items += outcome.items;
+    if (source.edge && (outcome.state === 'new' || outcome.state === 'outdated')) report.edges += 1;
+    for (const note of [...source.problems, ...outcome.notes]) notes.add(note);
+  } catch (error) {
+    if (!(error instanceof ThreadkeeperError)) throw error;
+    const isOfSource = error === source.failure;
+    if (!isOfSource && CONCERNS_ALL.has(error.code)) throw error;
+    if (isOfSource) failures.add(error);
+    report.failed.push({ threadId, problem: error.message });
+    for (const note of source.problems) notes.add(note);
+  }
+  for (const problem of notes) report.notes.push({ threadId, problem });
+}
+
+const COUNTER_OF = { new: 'added', outdated: 'updated', unchanged: 'unchanged', changedHere: 'leftAlone' } as const;
+
+/** A target that fails with one of these takes no other thread either. */
+const CONCERNS_ALL: ReadonlySet<string> = new Set(['internal', 'read_only', 'unsupported']);
+
+/** A thread as its store gives it. It remembers whether reading it failed, which is no failure of the target. */
+class ReadThread implements ImportedThread {
+  failure: ThreadkeeperError | undefined;
+  /** What of the history is missing or cannot be read; each problem once, though the history may be read twice. */
+  readonly problems = new Set<string>();
+
+  constructor(
+    private readonly reader: ThreadReader,
+    readonly thread: StoredThread,
+    readonly edge: SpawnEdge | undefined,
+  ) {}
+
+  async version(): Promise<string> {
+    const history = await this.#reading(() => this.reader.historyVersion(this.thread.threadId));
+    return createHash('sha256')
+      .update(JSON.stringify([this.thread, history, this.edge]))
+      .digest('base64url');
+  }
+
+  async *lines(): AsyncGenerator<RolloutLine> {
+    const warn = (problem: string) => this.problems.add(problem);
+    const lines = this.reader.loadHistory(this.thread.threadId, warn)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await this.#reading(() => lines.next());
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      this.failure =
+        error instanceof ThreadkeeperError
+          ? error
+          : internalError(`its history cannot be read (${systemErrorCode(error) ?? error})`, 'See doctor.', error);
+      throw this.failure;
+    }
+  }
+}
+
+/** Tells a source that is away from one that has a few threads that cannot be read. */
+class FailuresInARow {
+  #message = '';
+  #count = 0;
+
+  reset(): void {
+    this.#count = 0;
+  }
+
+  /** Throws the error when it is one too many. */
+  add(error: ThreadkeeperError): void {
+    this.#count = error.message === this.#message ? this.#count + 1 : 1;
+    this.#message = error.message;
+    if (this.#count >= SAME_FAILURES) throw error;
+  }
+}
+
+/** All edges from threads of the store and from the parents that they name, by child. The child may be gone. */
+async function spawnEdges(reader: ThreadReader, graph: AgentGraphStore): Promise<Map<ThreadId, SpawnEdge>> {
+  const parents = new Set<ThreadId>();
+  for await (const { threadId, parentThreadId } of allThreads(reader)) {
+    parents.add(threadId);
+    if (parentThreadId !== undefined) parents.add(parentThreadId);
+  }
+  const edges = new Map<ThreadId, SpawnEdge>();
+  // The set grows while the loop runs: each parent is asked once, found ones included.
+  for (const parentThreadId of parents) {
+    for (const status of ['open', 'closed'] as const) {
+      for (const childThreadId of await graph.listChildren(parentThreadId, status)) {
+        edges.set(childThreadId, { parentThreadId, childThreadId, status });
+        parents.add(childThreadId);
+      }
+    }
+  }
+  return edges;
+}
