@@ -1,7 +1,7 @@
 import type { ThreadId } from '../src/protocol/ids.js';
 import { PostgresAgentGraph } from '../src/stores/postgres/agent-graph.js';
-import { prepare } from '../src/stores/postgres/db/migrations.js';
 import { PostgresDb } from '../src/stores/postgres/db/postgres-db.js';
+import { prepare } from '../src/stores/postgres/db/schema.js';
 import { PostgresThreadStore } from '../src/stores/postgres/postgres-thread-store.js';
 import { ExplainingDb } from '../test/support/explaining-db.js';
 import { FOLDERS, idOf, makeItems, makeThreads } from '../test/support/many-postgres-threads.js';

@@ -1,8 +1,8 @@
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { PostgresAgentGraph } from '../stores/postgres/agent-graph.js';
-import { isUntouched, prepare } from '../stores/postgres/db/migrations.js';
 import { PostgresDb } from '../stores/postgres/db/postgres-db.js';
 import { ReadyDb } from '../stores/postgres/db/ready-db.js';
+import { isUntouched, prepare } from '../stores/postgres/db/schema.js';
 import { PostgresImporter } from '../stores/postgres/importer.js';
 import { PostgresThreadStore } from '../stores/postgres/postgres-thread-store.js';
 import type { DatabaseOptions } from './store-options.js';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import { prepare } from '../../src/stores/postgres/db/migrations.js';
 import { PostgresDb, type PostgresOptions } from '../../src/stores/postgres/db/postgres-db.js';
 import { ReadyDb } from '../../src/stores/postgres/db/ready-db.js';
+import { prepare } from '../../src/stores/postgres/db/schema.js';
 import {
   PostgresThreadStore,
   type PostgresThreadStoreOptions,

@@ -4,7 +4,7 @@ import { asArray, asNumber, asObject, asString } from '../../protocol/json.js';
 import { eventsWith, typesWithoutTurns } from '../../protocol/line-types.js';
 import { type SourceLine, staleCursor, type TurnSource, type TurnStart } from '../../store/turn-pager.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
-import { IS_MARK } from './db/migrations.js';
+import { IS_MARK } from './db/indexed.js';
 import type { SqlRow } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 import { itemRows, lineOf } from './item-rows.js';

@@ -4,8 +4,8 @@ import { decodeListCursor, encodeListCursor, type ListPosition } from '../../sto
 import { folderSpellings, positionOf, totalShown, validateListParams } from '../../store/thread-filter.js';
 import type { ListThreadsParams, ThreadCount, ThreadFilter, ThreadPage, ThreadSort } from '../../store/thread-store.js';
 import { CountChanges } from './count-changes.js';
+import { STARTS } from './db/indexed.js';
 import { toText } from './db/jsonb.js';
-import { STARTS } from './db/migrations.js';
 import type { SqlValue } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 import { searchable, THREAD_COLUMNS, threadOf } from './thread-row.js';
