@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { invalidRequest } from '../protocol/errors.js';
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
-import { asNumber, asObject, parseJson } from '../protocol/json.js';
+import { asNumber } from '../protocol/json.js';
+import { decodeCursor, encodeCursor } from './opaque-cursor.js';
 import type { ListThreadsParams } from './thread-store.js';
 
 /** The thread after which a list continues: its sort time in milliseconds, and its id for ties. */
@@ -12,14 +13,13 @@ export interface ListPosition {
 
 /** An opaque cursor. It carries a digest of sort and filter: with others it would skip or repeat threads. */
 export function encodeListCursor(params: ListThreadsParams, position: ListPosition): string {
-  return Buffer.from(JSON.stringify([digest(params), position.time, position.id])).toString('base64url');
+  return encodeCursor([digest(params), position.time, position.id]);
 }
 
 /** The position in the cursor of the parameters, if they have one. Throws `invalid_request`. */
 export function decodeListCursor(params: ListThreadsParams): ListPosition | undefined {
   if (params.cursor === undefined) return undefined;
-  const value = asObject({ parts: parseJson(Buffer.from(params.cursor, 'base64url').toString()) })?.['parts'];
-  const [filterDigest, time, id] = Array.isArray(value) ? value : [];
+  const [filterDigest, time, id] = decodeCursor(params.cursor);
   const position = { time: asNumber(time), id: asThreadId(id) };
   if (position.time === undefined || position.id === undefined) {
     throw invalidRequest('the cursor is not one of this server', 'Leave the cursor out to start from the first page.');

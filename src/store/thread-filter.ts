@@ -5,6 +5,7 @@ import { cutText } from '../protocol/cut-text.js';
 import { invalidRequest } from '../protocol/errors.js';
 import { containsFolded, foldCase } from '../protocol/fold-case.js';
 import { folderKey } from '../protocol/folder-key.js';
+import { BoundedMap } from './bounded-map.js';
 import type { ListPosition } from './list-cursor.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadSort } from './thread-store.js';
 
@@ -95,7 +96,7 @@ export function folderSpellings(folder: string): string[] {
 }
 
 const REAL_FOLDER_TTL_MS = 5000;
-const realFolders = new Map<string, { real: string; at: number }>();
+const realFolders = new BoundedMap<string, { real: string; at: number }>(10_000);
 
 function realFolder(folder: string): string {
   const known = realFolders.get(folder);
@@ -106,7 +107,6 @@ function realFolder(folder: string): string {
   } catch {
     // A folder that is gone is compared as it is written.
   }
-  if (realFolders.size > 10_000) realFolders.clear();
   realFolders.set(folder, { real, at: Date.now() });
   return real;
 }

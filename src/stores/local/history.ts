@@ -1,6 +1,6 @@
 import { ThreadkeeperError } from '../../protocol/errors.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
-import { Breather } from './rollout/breather.js';
+import { TimeSlice } from '../../protocol/time-slice.js';
 import { lineText, readLines } from './rollout/line-reader.js';
 import type { Lineage } from './rollout/lineage.js';
 import { openRollout } from './rollout/rollout-bytes.js';
@@ -13,7 +13,7 @@ export async function* historyOf(
   { segments, problem }: Lineage,
   warn: (problem: string) => void = () => {},
 ): AsyncGenerator<RolloutLine> {
-  const breather = new Breather();
+  const slice = new TimeSlice();
   let unreadable = 0;
   for (const { file, endByteOffset } of [...segments].reverse()) {
     const bytes = await openRollout(file.path);
@@ -24,7 +24,7 @@ export async function* historyOf(
         const line = parseRolloutLine(text);
         if (line) yield line;
         else if (text.trim() !== '') unreadable += 1;
-        if (breather.isDue(raw.length)) await breather.breathe();
+        if (slice.isOver) await slice.yield();
       }
     } finally {
       bytes.close();

@@ -1,7 +1,8 @@
 import { asObject, parseJson } from '../../protocol/json.js';
 import { isLoadedByCodex } from '../../protocol/line-types.js';
 import { parseRolloutLine } from '../../protocol/rollout-line.js';
-import { Breather } from './rollout/breather.js';
+import { TimeSlice } from '../../protocol/time-slice.js';
+import { BoundedMap } from '../../store/bounded-map.js';
 import { isBlank, lineText, type RawLine, readLines } from './rollout/line-reader.js';
 import type { RolloutBytes } from './rollout/rollout-bytes.js';
 
@@ -19,8 +20,8 @@ const MAX_KNOWN = 100;
  * so the last count of a rollout is kept: the next page of the thread counts on from there, in either direction.
  */
 export class LoadedLines {
-  readonly #known = new Map<string, Count>();
-  readonly #breather = new Breather();
+  readonly #known = new BoundedMap<string, Count>(MAX_KNOWN);
+  readonly #slice = new TimeSlice();
 
   /** How many come before a line's beginning. `identity` must change when lines before any place can have changed. */
   async before(bytes: RolloutBytes, identity: string, offset: number): Promise<number> {
@@ -28,7 +29,6 @@ export class LoadedLines {
     const from = known && Math.abs(known.offset - offset) < offset ? known : { offset: 0, count: 0 };
     const between = await this.#between(bytes, Math.min(from.offset, offset), Math.max(from.offset, offset));
     const count = from.offset <= offset ? from.count + between : from.count - between;
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(identity, { offset, count });
     return count;
   }
@@ -36,7 +36,7 @@ export class LoadedLines {
   async #between(bytes: RolloutBytes, start: number, end: number): Promise<number> {
     let count = 0;
     for (const raw of readLines(bytes, { start, end })) {
-      if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
+      if (this.#slice.isOver) await this.#slice.yield();
       if (isCounted(raw)) count += 1;
     }
     return count;

@@ -1,6 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   conflict,
   internalError,
@@ -13,8 +12,10 @@ import {
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
+import { TimeSlice } from '../../protocol/time-slice.js';
+import { BoundedMap } from '../../store/bounded-map.js';
+import { retry } from '../../store/retry.js';
 import type { LocalHome } from './local-home.js';
-import { Breather } from './rollout/breather.js';
 import { ownMeta } from './rollout/owner-meta.js';
 import { isRegularFile } from './rollout/regular-file.js';
 import type { LeftOut } from './rollout/rollout-catalog.js';
@@ -57,7 +58,7 @@ export function historyModeOf({ meta, row }: Pick<ResolvedThread, 'meta' | 'row'
 export class ThreadResolver {
   readonly #local: LocalHome;
   /** First metas by path: the first line of a rollout never changes, so an entry holds as long as the file does. */
-  readonly #metas = new Map<string, { identity: string; meta: SessionMeta | undefined }>();
+  readonly #metas = new BoundedMap<string, { identity: string; meta: SessionMeta | undefined }>(50_000);
 
   /** Threads that were found here before. */
   readonly #seen = new Set<ThreadId>();
@@ -76,22 +77,18 @@ export class ThreadResolver {
    * another program does. `read` must change nothing before it has read. Throws `thread_not_found`.
    */
   async reading<T>(threadId: ThreadId, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
-    const deadline = Date.now() + MOVES_MS;
-    for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, 50)) {
-      try {
-        const thread = await this.#resolve(threadId);
-        this.#seen.add(threadId);
-        return await read(thread);
-      } catch (error) {
-        // One that was there is more likely to be moving from folder to folder than to be gone.
-        const isMoving = isVanished(error) || (isNotFound(error) && this.#seen.has(threadId));
-        if (!isMoving) throw error;
-        if (Date.now() > deadline) {
-          this.#seen.delete(threadId);
-          throw error;
-        }
-        await sleep(pauseMs);
-      }
+    const attempt = async () => {
+      const thread = await this.#resolve(threadId);
+      this.#seen.add(threadId);
+      return await read(thread);
+    };
+    // A thread that was found before is more likely to be moving between directories than to be gone.
+    const isTransient = (error: unknown) => isVanished(error) || (isNotFound(error) && this.#seen.has(threadId));
+    try {
+      return await retry(attempt, { isTransient, forMs: MOVES_MS, firstPauseMs: 1, longestPauseMs: 50 });
+    } catch (error) {
+      if (isTransient(error)) this.#seen.delete(threadId);
+      throw error;
     }
   }
 
@@ -160,7 +157,6 @@ export class ThreadResolver {
       );
     }
     const meta = await ownMeta(file);
-    if (this.#metas.size > 50_000) this.#metas.clear();
     // One without a first line may still get it.
     this.#metas.set(file.path, { identity: meta ? identity : `${identity} ${size}`, meta });
     return meta;
@@ -222,12 +218,12 @@ export class ThreadResolver {
 
   /** A file can be named after another thread: what its session_meta says decides. */
   async #searchInside(threadId: ThreadId, row: ThreadRow | undefined): Promise<ResolvedThread | undefined> {
-    const breather = new Breather(64);
+    const slice = new TimeSlice();
     for (const otherId of this.#local.catalog.threadIds()) {
       for (const file of this.#local.catalog.filesOf(otherId)) {
         const meta = await this.metaOf(file).catch(() => undefined);
         if (meta?.id === threadId && otherId !== threadId) return { threadId, file, meta, row };
-        if (breather.isDue(0)) await breather.breathe();
+        if (slice.isOver) await slice.yield();
       }
     }
     return undefined;

@@ -3,6 +3,7 @@ import { asNumber, asString } from '../../protocol/json.js';
 import { HeadReader } from '../../protocol/line-head.js';
 import { factsOfType, type TurnPart } from '../../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
+import { TimeSlice } from '../../protocol/time-slice.js';
 import type { ListTurnsParams, TurnPage } from '../../store/thread-store.js';
 import {
   type SourceLine,
@@ -14,7 +15,6 @@ import {
 } from '../../store/turn-pager.js';
 import type { TurnAnchor } from '../../transcript/turn.js';
 import type { LoadedLines } from './loaded-lines.js';
-import { Breather } from './rollout/breather.js';
 import {
   hasInvalidUtf8,
   isBlank,
@@ -74,7 +74,7 @@ class RolloutTurnSource implements TurnSource<Position> {
   readonly begin: Position = { segment: 0, offset: 0 };
   readonly #lineage: Lineage;
   readonly #segments: readonly OpenSegment[];
-  readonly #breather = new Breather();
+  readonly #slice = new TimeSlice();
   readonly #heads = new HeadReader();
   /** Places of lines: a page may read one twice. */
   readonly #badLines = new Set<string>();
@@ -118,7 +118,7 @@ class RolloutTurnSource implements TurnSource<Position> {
       const from = index === start.segment ? start.offset : 0;
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLines(segment.bytes, { start: from, end: to })) {
-        if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
+        if (this.#slice.isOver) await this.#slice.yield();
         const part = this.#partOf(raw);
         if (part !== 'none' && !visit(this.#lineOf(raw, part, segment.file.rolloutId))) return;
       }
@@ -161,7 +161,7 @@ class RolloutTurnSource implements TurnSource<Position> {
       const segment = this.#segment(index);
       const to = index === end.segment ? end.offset : segment.end;
       for (const raw of readLinesBackward(segment.bytes, { end: to })) {
-        if (this.#breather.isDue(raw.length)) await this.#breather.breathe();
+        if (this.#slice.isOver) await this.#slice.yield();
         const part = this.#partOf(raw);
         const isWanted = parts ? parts.has(part) : part !== 'none';
         if (isWanted) yield { raw, part, index, rolloutId: segment.file.rolloutId };

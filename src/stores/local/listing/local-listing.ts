@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
 import { containsFolded, foldCase } from '../../../protocol/fold-case.js';
 import { asThreadId, type ThreadId } from '../../../protocol/ids.js';
+import { TimeSlice } from '../../../protocol/time-slice.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../../../store/list-cursor.js';
 import {
   comparePositions,
@@ -50,7 +50,6 @@ interface Reconciliation {
 
 /** A look at the files younger than this is good enough for a list. */
 const LOOK_MS = 500;
-const YIELD_EVERY = 64;
 
 /**
  * Lists: rows by SQL, and beside them the files that the rows do not know, merged in one order. Without a state DB
@@ -321,8 +320,9 @@ export class LocalListing {
     if (known?.key === key && Date.now() - known.at < LOOK_MS) return known.value;
     const value: LooseThreads = { threads: [], unreadable: [], without: 0, copies: [] };
     const seen = new Set<ThreadId>();
-    for (const [index, { file, row }] of loose.entries()) {
-      if (index % YIELD_EVERY === 0) await setImmediate();
+    const slice = new TimeSlice();
+    for (const { file, row } of loose) {
+      await slice.yield();
       const name = path.relative(this.#local.home.root, file.path);
       try {
         const thread = await this.#looseThread(file, row, reading);

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict } from '../../../protocol/errors.js';
+import { retry } from '../../../store/retry.js';
 import { flockNow } from './flock.js';
 import { openLockFile } from './regular-file.js';
 
@@ -14,13 +14,12 @@ const RETRY_MS = 10;
 export async function withFileLock<T>(lockFile: string, action: () => T | Promise<T>, waitMs = 5000): Promise<T> {
   const fd = openLockFile(lockFile);
   try {
-    const deadline = Date.now() + waitMs;
-    while (!flockNow(fd, 'exclusive')) {
-      if (Date.now() > deadline) {
-        throw conflict(`${path.basename(lockFile)} is held by another process`, 'Try again in a moment.');
-      }
-      await sleep(RETRY_MS);
-    }
+    const isHeld = conflict(`${path.basename(lockFile)} is held by another process`, 'Try again in a moment.');
+    const take = () => {
+      if (!flockNow(fd, 'exclusive')) throw isHeld;
+    };
+    const isTransient = (error: unknown) => error === isHeld;
+    await retry(take, { isTransient, forMs: waitMs, firstPauseMs: RETRY_MS, longestPauseMs: RETRY_MS });
     return await action();
   } finally {
     closeSync(fd);

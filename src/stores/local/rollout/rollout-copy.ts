@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { conflict } from '../../../protocol/errors.js';
 import { strictJson } from '../../../protocol/json.js';
 import type { RolloutItem } from '../../../protocol/rollout-item.js';
-import { Breather } from './breather.js';
+import { TimeSlice } from '../../../protocol/time-slice.js';
 import { openPlain, type RolloutBytes } from './rollout-bytes.js';
 import { RolloutDraft } from './rollout-draft.js';
 
@@ -49,12 +49,12 @@ async function copyInto(draft: RolloutDraft, source: RolloutBytes, from: string)
 
 async function copyBytes(source: RolloutBytes, end: number, draft: RolloutDraft): Promise<void> {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   for (let position = 0; position < end; ) {
     const count = source.read(chunk, position, Math.min(chunk.length, end - position));
     if (count === 0) throw new Error('the rollout was cut while it was read');
     draft.write(chunk.subarray(0, count));
     position += count;
-    if (breather.isDue(count)) await breather.breathe();
+    if (slice.isOver) await slice.yield();
   }
 }

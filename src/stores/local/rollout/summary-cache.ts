@@ -1,5 +1,6 @@
 import { fstatSync, type Stats, statSync } from 'node:fs';
-import { Breather } from './breather.js';
+import { TimeSlice } from '../../../protocol/time-slice.js';
+import { BoundedMap } from '../../../store/bounded-map.js';
 import { readLines } from './line-reader.js';
 import { openToRead } from './regular-file.js';
 import { openPlain, openRollout, RolloutBytes } from './rollout-bytes.js';
@@ -42,8 +43,8 @@ const BEGINNING_BYTES = 256;
  * file that only grew is read on from where the last look ended.
  */
 export class SummaryCache {
-  readonly #entries = new Map<string, Entry>();
-  readonly #breather = new Breather();
+  readonly #entries = new BoundedMap<string, Entry>(MAX_ENTRIES);
+  readonly #slice = new TimeSlice();
 
   /** The beginning of the file: enough for lists (id, source, cwd, preview), not for what is set later on. */
   async head(file: RolloutFile): Promise<RolloutSummary> {
@@ -75,7 +76,7 @@ export class SummaryCache {
     }
     const entry = known && grew ? known : newEntry(stat, file);
     await this.#read(file, entry, whole);
-    this.#remember(file.path, entry);
+    this.#entries.set(file.path, entry);
     return asSummary(entry);
   }
 
@@ -86,7 +87,7 @@ export class SummaryCache {
     if (entry.beginning.length === 0) entry.beginning = beginningOf(source);
     try {
       for (const line of readLines(source, { start: entry.offset })) {
-        if (this.#breather.isDue(line.length)) await this.#breather.breathe();
+        if (this.#slice.isOver) await this.#slice.yield();
         if (!line.isTerminated && !isWholeJson(line.bytes)) break;
         entry.metadata.observe(line);
         entry.offset = line.offset + line.length + 1;
@@ -98,11 +99,6 @@ export class SummaryCache {
     } finally {
       source.close();
     }
-  }
-
-  #remember(file: string, entry: Entry): void {
-    if (this.#entries.size >= MAX_ENTRIES) this.#entries.clear();
-    this.#entries.set(file, entry);
   }
 }
 

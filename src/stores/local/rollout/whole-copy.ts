@@ -1,7 +1,7 @@
 import { strictJson } from '../../../protocol/json.js';
 import { type RolloutItem, typeFirst } from '../../../protocol/rollout-item.js';
 import { parseRolloutLine, type RolloutLine } from '../../../protocol/rollout-line.js';
-import { Breather } from './breather.js';
+import { TimeSlice } from '../../../protocol/time-slice.js';
 import { lineText, readLines } from './line-reader.js';
 import type { LineageSegment } from './lineage.js';
 import { openRollout } from './rollout-bytes.js';
@@ -18,7 +18,7 @@ export async function copyWhole(
   file: string,
 ): Promise<void> {
   const draft = new RolloutDraft(file);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   let ordinal = 0;
   const write = (line: RolloutItem & { readonly timestamp: string }) => {
     const { timestamp, type, payload, metadata } = line;
@@ -34,7 +34,7 @@ export async function copyWhole(
           const line = parseRolloutLine(lineText(raw));
           // What Codex could not read it would not project either.
           if (line && line.type !== 'session_meta') write(speakingOf(threadId, line));
-          if (breather.isDue(raw.length)) await breather.breathe();
+          if (slice.isOver) await slice.yield();
         }
       } finally {
         bytes.close();

@@ -1,8 +1,8 @@
 import { closeSync, existsSync, fchmodSync, fstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { conflict, systemErrorCode } from '../../../protocol/errors.js';
 import type { ThreadId } from '../../../protocol/ids.js';
+import { retry } from '../../../store/retry.js';
 import { withFileLock } from './file-lock.js';
 import { flockNow } from './flock.js';
 import { openLockFile, openToRead } from './regular-file.js';
@@ -34,15 +34,16 @@ export async function acquireWriterLock(
   home.assertInside(home.writerLocks);
   makeLockFolder(home);
   const file = lockFile(home, threadId);
-  const deadline = Date.now() + PATIENCE_MS;
   const mode = span === 'brief' ? BRIEF : LASTING;
-  let fd = await tryLock(home, threadId, file, mode);
-  while (fd === undefined) {
-    if (Date.now() > deadline) throw hasWriterConflict(threadId);
-    await sleep(RETRY_MS);
-    fd = await tryLock(home, threadId, file, mode);
-  }
-  const held = fd;
+  const isHeldBriefly = hasWriterConflict(threadId);
+  const take = async () => {
+    const fd = await tryLock(home, threadId, file, mode);
+    if (fd === undefined) throw isHeldBriefly;
+    return fd;
+  };
+  const isTransient = (error: unknown) => error === isHeldBriefly;
+  const pauses = { firstPauseMs: RETRY_MS, longestPauseMs: RETRY_MS };
+  const held = await retry(take, { isTransient, forMs: PATIENCE_MS, ...pauses });
   return {
     release: () =>
       withCoordination(home, () => {

@@ -1,8 +1,8 @@
 import { accessSync, constants, existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { systemErrorCode } from '../../../protocol/errors.js';
+import { retry } from '../../../store/retry.js';
 import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './index-schema.js';
 import { StateDb, sqliteMessage } from './state-db.js';
 import { type SqliteHomes, StateDbFinder } from './state-db-search.js';
@@ -136,16 +136,12 @@ async function prepareOwn(file: string): Promise<Prepared> {
 
 /** SQLite does not wait for others that turn the same new file into WAL mode at this moment: that is tried again. */
 async function patiently<T>(open: () => T): Promise<T> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return open();
-    } catch (error) {
-      const isBusy = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
-      if (!isBusy || Date.now() > deadline) throw error;
-      await sleep(25);
-    }
-  }
+  return await retry(open, {
+    isTransient: (error) => error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'),
+    forMs: PATIENCE_MS,
+    firstPauseMs: 25,
+    longestPauseMs: 25,
+  });
 }
 
 const PATIENCE_MS = 5000;

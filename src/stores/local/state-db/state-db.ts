@@ -1,8 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { conflict, ThreadkeeperError } from '../../../protocol/errors.js';
+import { retry } from '../../../store/retry.js';
 
 /** A value that SQLite keeps. */
 export type SqlValue = string | number | null;
@@ -180,52 +180,53 @@ export class StateDb {
   async #tryUntilFree<T>(kind: 'read' | 'write', action: () => T): Promise<T> {
     const patience =
       Date.now() < this.#held.until ? Math.min(HELD_PATIENCE_MS, this.#busyTimeoutMs) : this.#busyTimeoutMs;
-    const deadline = Date.now() + patience;
-    for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
-      // Codex moves a damaged DB aside and makes another; what went into the old one would be lost.
-      if (!this.isInPlace) throw new StateDbLost('the file was removed or replaced');
-      this.#isSchemaKnown = false;
-      try {
-        const result = action();
-        if (kind === 'write' || this.#held.by === 'read') this.#held.until = 0;
-        return result;
-      } catch (error) {
-        const code = error instanceof Database.SqliteError ? error.code : '';
-        const isGone = code === 'SQLITE_ERROR' && /no such (table|column)/.test(sqliteMessage(error));
-        if (DAMAGED.test(code) || isGone) throw new StateDbLost(sqliteMessage(error), { cause: error });
-        if (code.startsWith('SQLITE_FULL')) {
-          throw new ThreadkeeperError(
-            'resource_exhausted',
-            'the disk is full',
-            'Nothing was changed. Free some space.',
-            {
-              cause: error,
-            },
-          );
-        }
-        if (code.startsWith('SQLITE_READONLY')) {
-          throw new ThreadkeeperError(
-            'read_only',
-            'the state DB is not writable',
-            'Nothing was changed. Check its permissions.',
-            {
-              cause: error,
-            },
-          );
-        }
-        if (!BUSY.test(code)) throw error;
-        if (Date.now() >= deadline) {
-          this.#held = { until: Date.now() + HELD_MS, by: kind };
-          throw conflict(
-            `the state DB is locked by another program (waited ${patience} ms)`,
-            'Nothing was changed. Try again in a moment; if it stays so, find the program that holds it open.',
-            error,
-          );
-        }
-        await sleep(wait);
-      }
+    try {
+      const attempt = () => this.#attempt(action);
+      const pauses = { firstPauseMs: 5, longestPauseMs: 100 };
+      const result = await retry(attempt, { isTransient: isBusy, forMs: patience, ...pauses });
+      if (kind === 'write' || this.#held.by === 'read') this.#held.until = 0;
+      return result;
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      this.#held = { until: Date.now() + HELD_MS, by: kind };
+      throw conflict(
+        `the state DB is locked by another program (waited ${patience} ms)`,
+        'Nothing was changed. Try again in a moment; if it stays so, find the program that holds it open.',
+        error,
+      );
     }
   }
+
+  #attempt<T>(action: () => T): T {
+    // Codex moves a damaged DB aside and makes another; what went into the old one would be lost.
+    if (!this.isInPlace) throw new StateDbLost('the file was removed or replaced');
+    this.#isSchemaKnown = false;
+    try {
+      return action();
+    } catch (error) {
+      throw knownFailure(error);
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && BUSY.test(error.code);
+}
+
+/** The error of SQLite as one that a caller can act on, where it is known; else as it is. */
+function knownFailure(error: unknown): unknown {
+  const code = error instanceof Database.SqliteError ? error.code : '';
+  const isGone = code === 'SQLITE_ERROR' && /no such (table|column)/.test(sqliteMessage(error));
+  if (DAMAGED.test(code) || isGone) return new StateDbLost(sqliteMessage(error), { cause: error });
+  if (code.startsWith('SQLITE_FULL')) {
+    const hint = 'Nothing was changed. Free some space.';
+    return new ThreadkeeperError('resource_exhausted', 'the disk is full', hint, { cause: error });
+  }
+  if (code.startsWith('SQLITE_READONLY')) {
+    const hint = 'Nothing was changed. Check its permissions.';
+    return new ThreadkeeperError('read_only', 'the state DB is not writable', hint, { cause: error });
+  }
+  return error;
 }
 
 function isWritable(file: string): boolean {

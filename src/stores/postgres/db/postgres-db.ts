@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { cutText } from '../../../protocol/cut-text.js';
 import { invalidRequest } from '../../../protocol/errors.js';
+import { BoundedMap } from '../../../store/bounded-map.js';
+import { retry } from '../../../store/retry.js';
 import { connectionConfig } from './connection-url.js';
 import { fromJsonb } from './jsonb.js';
 import { databaseFailure, isAway, isPassing } from './postgres-errors.js';
@@ -29,7 +30,6 @@ const STATEMENT_MS = 15_000;
 const LOCK_MS = 5000;
 /** Beyond the statement timeout: the database itself does not answer any more. */
 const SILENCE_MS = 5000;
-const BACKOFF_MS: readonly number[] = [50, 200, 800];
 /** Nothing is tried again after this: somebody waits. */
 const PATIENCE_MS = 3000;
 const INT8 = 20;
@@ -43,7 +43,7 @@ const JSONB = 3802;
 export class PostgresDb {
   readonly #pool: pg.Pool;
   readonly #schema: string;
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new BoundedMap<string, string>(500);
   /** Host, port, database and schema: what may be shown. */
   readonly description: string;
 
@@ -120,16 +120,15 @@ export class PostgresDb {
   }
 
   async #repeating<T>(action: () => Promise<T>): Promise<T> {
-    const since = Date.now();
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await action();
-      } catch (error) {
-        const wait = BACKOFF_MS[attempt];
-        const isWorthIt = isPassing(error) || (isAway(error) && Date.now() - since < PATIENCE_MS);
-        if (wait === undefined || !isWorthIt) throw databaseFailure(error);
-        await sleep(wait);
-      }
+    try {
+      return await retry(action, {
+        isTransient: (error) => isPassing(error) || isAway(error),
+        forMs: PATIENCE_MS,
+        firstPauseMs: 50,
+        longestPauseMs: 800,
+      });
+    } catch (error) {
+      throw databaseFailure(error);
     }
   }
 
@@ -137,7 +136,6 @@ export class PostgresDb {
     let text = this.#texts.get(sql);
     if (text === undefined) {
       text = sql.replace(/\{(\w+)\}/g, (_, table: string) => `${this.schema}."${table}"`);
-      if (this.#texts.size > 500) this.#texts.clear();
       this.#texts.set(sql, text);
     }
     return text;
