@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { onlySqliteHome, openStateDb } from '../src/stores/local/state-db/open-state-db.js';
 import { OurServer, PROJECT, type ThreadList } from './support/mcp-client.js';
+import { onlySqliteHome, openStateDb } from './support/state-db.js';
 import { addRow, TestHome } from './support/test-home.js';
 
 const MAIN = path.join(PROJECT, 'dist/main.js');

@@ -144,12 +144,12 @@ export class ThreadManager {
     return this.#loaded.get(threadId);
   }
 
-  /** The ids of all loaded threads, in order. */
+  /** The ids of all loaded threads, in order. For programs that embed the manager, as Codex's ThreadManager has it. */
   listLoaded(): ThreadId[] {
     return this.#loaded.ids();
   }
 
-  /** Lets a loaded thread go without writing what waits. */
+  /** Closes a loaded thread without writing what waits. For programs that embed the manager, as Codex's has it. */
   async removeThread(threadId: ThreadId): Promise<void> {
     await this.#loaded.remove(threadId);
   }

@@ -5,12 +5,12 @@ import { SqliteAgentGraph } from '../../src/stores/local/agent-graph.js';
 import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
 import { RolloutAgentGraph } from '../../src/stores/local/rollout-agent-graph.js';
-import { onlySqliteHome, openStateDb } from '../../src/stores/local/state-db/open-state-db.js';
 import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
 import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
 import { errorOf } from '../support/error-of.js';
 import { openDb } from '../support/postgres-store.js';
+import { onlySqliteHome, openStateDb } from '../support/state-db.js';
 import { addEdge, addRow, newId, spawnedBy, TestHome } from '../support/test-home.js';
 
 type Pair = readonly [parent: ThreadId, child: ThreadId];

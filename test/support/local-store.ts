@@ -5,8 +5,9 @@ import { Backfill } from '../../src/stores/local/index/backfill.js';
 import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
 import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
-import { onlySqliteHome, openStateDb, type StateDbConfig } from '../../src/stores/local/state-db/open-state-db.js';
+import type { StateDbConfig } from '../../src/stores/local/state-db/open-state-db.js';
 import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
+import { onlySqliteHome, openStateDb } from './state-db.js';
 
 /** The parts of the server over a home, as the program puts them together; `warnings` is what it said to a person. */
 export async function open(

@@ -9,11 +9,11 @@ import { eventItem } from '../../src/protocol/rollout-item.js';
 import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
 import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
-import { onlySqliteHome, openStateDb } from '../../src/stores/local/state-db/open-state-db.js';
 import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
 import { newThreadParams } from '../store/live-contract.js';
 import { descriptorsOf } from '../support/descriptors.js';
+import { onlySqliteHome, openStateDb } from '../support/state-db.js';
 import { makeStateDb } from '../support/test-home.js';
 
 /** What must be true of the thread: told item by item, whatever happens in between. */

@@ -197,10 +197,6 @@ export class RolloutCatalog {
     return new Map([...this.#folders].map(([folder, { ino }]) => [folder, ino]));
   }
 
-  get threadCount(): number {
-    return this.#byThread.size;
-  }
-
   /** Links below the folders of threads, what could not be listed, and what is no file. */
   get passedOver(): readonly LeftOut[] {
     return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];

@@ -1,15 +1,21 @@
 import Database from 'better-sqlite3';
 
-/** What `user_version` says when all migrations have run. */
-export const OWN_SCHEMA_VERSION = 3;
+/** A step from one schema of the index to the next. It is literal and frozen: a released one is never edited. */
+interface Migration {
+  /** For a person who reads this; `user_version` counts how many have run. */
+  readonly name: string;
+  readonly sql: string;
+}
 
 /**
- * Our own DB, for homes where Codex has none: the tables and columns of Codex's for what both have, so that one set of
- * statements serves both, and what we need besides (`rollout_size`, `rollout_mtime_ms`, the lease). Forward only: a
- * change is a further entry.
+ * The index, for homes where Codex has no state DB. It has the tables and columns of Codex's, so that one set of
+ * statements serves both, and what only the index needs (`rollout_size`, `rollout_mtime_ms`, the lease). A change of the
+ * schema is a further entry.
  */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE threads (
+const MIGRATIONS: readonly Migration[] = [
+  {
+    name: '0001-threads',
+    sql: `CREATE TABLE threads (
     id TEXT PRIMARY KEY,
     rollout_path TEXT NOT NULL,
     rollout_size INTEGER NOT NULL DEFAULT -1,
@@ -70,8 +76,11 @@ const MIGRATIONS: readonly string[] = [
     lease_until_ms INTEGER NOT NULL DEFAULT 0
   );
   INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'pending', 0);`,
+  },
   // One folder, branch or provider in any order: found and sorted by the index alone.
-  `CREATE INDEX threads_cwd_created ON threads(cwd, created_at_ms DESC, id DESC);
+  {
+    name: '0002-sorted-filters',
+    sql: `CREATE INDEX threads_cwd_created ON threads(cwd, created_at_ms DESC, id DESC);
   CREATE INDEX threads_cwd_recency ON threads(cwd, recency_at_ms DESC, id DESC);
   CREATE INDEX threads_branch_created ON threads(git_branch, created_at_ms DESC, id DESC);
   CREATE INDEX threads_branch_updated ON threads(git_branch, updated_at_ms DESC, id DESC);
@@ -79,23 +88,30 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX threads_provider_created ON threads(model_provider, created_at_ms DESC, id DESC);
   CREATE INDEX threads_provider_updated ON threads(model_provider, updated_at_ms DESC, id DESC);
   CREATE INDEX threads_provider_recency ON threads(model_provider, recency_at_ms DESC, id DESC);`,
+  },
   // Reviews and guardians name a parent, and are no spawned agents.
-  `DELETE FROM thread_spawn_edges WHERE child_thread_id IN
+  {
+    name: '0003-spawned-agents-alone',
+    sql: `DELETE FROM thread_spawn_edges WHERE child_thread_id IN
     (SELECT id FROM threads WHERE source NOT LIKE '{"subagent":{"thread_spawn"%');`,
+  },
 ];
 
-/** Brings a DB of ours to the present schema, each step in a transaction. Returns its version: higher means newer than us. */
-export function migrateOwnSchema(db: Database.Database): number {
+/** `user_version` when all migrations have run. */
+export const INDEX_SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Brings an index to the present schema, each step in a transaction. Returns its version: higher means newer than us. */
+export function migrateIndex(db: Database.Database): number {
   const version = () => Number(db.pragma('user_version', { simple: true }));
   const step = db.transaction((from: number) => {
     // Another process may have come first.
     if (version() !== from) return;
-    db.exec(MIGRATIONS[from] ?? '');
+    db.exec(MIGRATIONS[from]?.sql ?? '');
     db.pragma(`user_version = ${from + 1}`);
   });
   if (version() < 0) throw new Database.SqliteError('a negative schema version', 'SQLITE_CORRUPT');
   // The version is read once for each step: another process can migrate at the same time.
-  for (let from = version(); from < OWN_SCHEMA_VERSION; from = version()) step.immediate(from);
+  for (let from = version(); from < INDEX_SCHEMA_VERSION; from = version()) step.immediate(from);
   // What a program could have done to the tables since: one that is missing shows here.
   db.prepare('SELECT id, rollout_size FROM threads LIMIT 1').get();
   db.prepare('SELECT child_thread_id FROM thread_spawn_edges LIMIT 1').get();

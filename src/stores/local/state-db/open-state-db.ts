@@ -3,9 +3,9 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { systemErrorCode } from '../../../protocol/errors.js';
 import { retry } from '../../../store/retry.js';
-import { migrateOwnSchema, OWN_SCHEMA_VERSION } from './index-schema.js';
+import { INDEX_SCHEMA_VERSION, migrateIndex } from './index-schema.js';
 import { StateDb, sqliteMessage } from './state-db.js';
-import { type SqliteHomes, StateDbFinder } from './state-db-search.js';
+import type { SqliteHomes } from './state-db-search.js';
 
 /** What opening a DB came to: a handle, or the reason why there is none. */
 export interface StateDbOpening {
@@ -27,21 +27,6 @@ export interface StateDbConfig {
 
 export const OWN_STATE_DB = 'threadkeeper.sqlite';
 const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
-
-/** The directories of a home that keeps its SQLite files in one directory alone. */
-export function onlySqliteHome(main: string): SqliteHomes {
-  return { main, isConfigured: false, others: [] };
-}
-
-/**
- * Opens the state DB of a home: Codex's if there is one, else ours; while Codex's exists but cannot be used there is no
- * handle at all.
- */
-export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
-  const { file, doubt } = new StateDbFinder(config.homes).find();
-  if (doubt !== undefined) return { stateDb: undefined, problem: doubt };
-  return file === undefined ? await openOwnStateDb(config) : await openCodexStateDb(file, config);
-}
 
 /** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
 export async function openCodexStateDb(
@@ -169,8 +154,8 @@ function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; pr
       if (isNew) rmSync(file, { force: true });
       return { isUnusable: true, problem: NO_SHARED_MEMORY };
     }
-    const version = migrateOwnSchema(db);
-    const isNewer = version > OWN_SCHEMA_VERSION;
+    const version = migrateIndex(db);
+    const isNewer = version > INDEX_SCHEMA_VERSION;
     const problem = isNewer
       ? `${OWN_STATE_DB} was made by a newer threadkeeper (schema ${version}): it is used read-only`
       : undefined;

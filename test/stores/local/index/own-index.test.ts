@@ -19,9 +19,10 @@ import { Backfill } from '../../../../src/stores/local/index/backfill.js';
 import { BackfillLease } from '../../../../src/stores/local/index/backfill-lease.js';
 import { RolloutHome } from '../../../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../../src/stores/local/rollout/rollout-library.js';
-import { OWN_STATE_DB, onlySqliteHome, openStateDb } from '../../../../src/stores/local/state-db/open-state-db.js';
+import { OWN_STATE_DB } from '../../../../src/stores/local/state-db/open-state-db.js';
 import { open } from '../../../support/local-store.js';
 import { OurServer, type ThreadList } from '../../../support/mcp-client.js';
+import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
 import { addEdge, addRow, event, newId, rolloutText, spawnedBy, TestHome } from '../../../support/test-home.js';
 
 const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 100 } as const;

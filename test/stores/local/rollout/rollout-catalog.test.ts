@@ -33,7 +33,7 @@ describe('RolloutCatalog', () => {
     const catalog = catalogOf(home);
     const second = home.rollout();
     catalog.refresh();
-    expect(catalog.threadCount).toBe(2);
+    expect([...catalog.threadIds()].length).toBe(2);
     mkdirSync(path.join(home.root, 'archived_sessions'));
     renameSync(first.file, path.join(home.root, 'archived_sessions', path.basename(first.file)));
     catalog.refresh();
@@ -104,7 +104,7 @@ describe('RolloutCatalog', () => {
     const home = new RolloutHome(path.join(os.tmpdir(), `no-home-${process.pid}`));
     const missing = new RolloutCatalog(home);
     missing.refresh();
-    expect(missing.threadCount).toBe(0);
+    expect([...missing.threadIds()].length).toBe(0);
     expect(home.absence).toContain('does not exist yet');
   });
 
@@ -133,7 +133,7 @@ describe('RolloutCatalog', () => {
     writeFileSync(path.join(home.root, 'sessions/backup.jsonl'), '');
     writeFileSync(path.join(home.root, 'sessions/notes.txt'), '');
     const catalog = catalogOf(home);
-    expect(catalog.threadCount).toBe(0);
+    expect([...catalog.threadIds()].length).toBe(0);
     expect(catalog.copies).toEqual(['sessions/rollout-x.jsonl']);
     expect(catalog.otherNames).toEqual(['sessions/backup.jsonl']);
   });

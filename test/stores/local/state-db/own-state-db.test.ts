@@ -2,14 +2,10 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { OWN_SCHEMA_VERSION } from '../../../../src/stores/local/state-db/index-schema.js';
-import {
-  OWN_STATE_DB,
-  onlySqliteHome,
-  openStateDb,
-  type StateDbConfig,
-} from '../../../../src/stores/local/state-db/open-state-db.js';
+import { INDEX_SCHEMA_VERSION } from '../../../../src/stores/local/state-db/index-schema.js';
+import { OWN_STATE_DB, type StateDbConfig } from '../../../../src/stores/local/state-db/open-state-db.js';
 import { ThreadRows } from '../../../../src/stores/local/state-db/thread-rows.js';
+import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
 import { TestHome } from '../../../support/test-home.js';
 
 async function opening(home: TestHome, config: Partial<StateDbConfig> = {}) {
@@ -31,7 +27,7 @@ describe('our own state DB', () => {
     const home = new TestHome();
     const { stateDb, problem } = await opening(home);
     expect([stateDb?.owner, problem]).toEqual(['threadkeeper', undefined]);
-    expect(raw(home).pragma('user_version', { simple: true })).toBe(OWN_SCHEMA_VERSION);
+    expect(raw(home).pragma('user_version', { simple: true })).toBe(INDEX_SCHEMA_VERSION);
     expect(raw(home).pragma('journal_mode', { simple: true })).toBe('wal');
   });
 
@@ -50,7 +46,7 @@ describe('our own state DB', () => {
     old.close();
     const { stateDb, problem } = await opening(home);
     expect([stateDb?.get('SELECT id FROM threads')?.['id'], problem]).toEqual(['kept', undefined]);
-    expect(raw(home).pragma('user_version', { simple: true })).toBe(OWN_SCHEMA_VERSION);
+    expect(raw(home).pragma('user_version', { simple: true })).toBe(INDEX_SCHEMA_VERSION);
     expect(raw(home).prepare("SELECT count(*) FROM sqlite_master WHERE name GLOB 'threads_[bp]*'").pluck().get()).toBe(
       6,
     );
