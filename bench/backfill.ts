@@ -29,11 +29,11 @@ export async function codexBackfill(home: string, count: number): Promise<Fillin
   return { seconds, peakMB, rows };
 }
 
-/** The same with our own DB, in a folder of its own: `threadkeeper backfill`, from start to exit. */
+/** The same with our own DB, in a directory of its own: `threadkeeper backfill`, from start to exit. */
 export async function ourBackfill(home: string): Promise<Filling> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-backfill-'));
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-backfill-'));
   const started = performance.now();
-  const child = spawn(process.execPath, [MAIN, 'backfill', '--home', home, '--sqlite-home', folder], {
+  const child = spawn(process.execPath, [MAIN, 'backfill', '--home', home, '--sqlite-home', directory], {
     stdio: 'ignore',
   });
   let peakMB = 0;
@@ -43,8 +43,8 @@ export async function ourBackfill(home: string): Promise<Filling> {
   await new Promise((resolve) => child.once('exit', resolve));
   clearInterval(timer);
   const seconds = (performance.now() - started) / 1000;
-  const rows = rowsWhenComplete(path.join(folder, 'threadkeeper.sqlite'));
-  rmSync(folder, { recursive: true, force: true });
+  const rows = rowsWhenComplete(path.join(directory, 'threadkeeper.sqlite'));
+  rmSync(directory, { recursive: true, force: true });
   return { seconds, peakMB, rows };
 }
 

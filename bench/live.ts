@@ -169,13 +169,13 @@ function fileOf(home: string, id: string): string {
 }
 
 async function withHome<T>(action: (home: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-bench-live-'));
-  const home = path.join(folder, 'codex-home');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-bench-live-'));
+  const home = path.join(directory, 'codex-home');
   mkdirSync(home);
   try {
     return await action(home);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -72,7 +72,7 @@ export function operations({ codex, ours, manifest, names }: Servers, calls: num
       .join();
     return (ids) => expect(ids.join() === wanted, 'other threads than the newest ones');
   };
-  const folder = (index: number) => pick(listed, index).cwd;
+  const directory = (index: number) => pick(listed, index).cwd;
   const textOf = ({ id, title }: SyntheticThread) => `${names.get(id) ?? ''}\n${title}`.toLowerCase();
   const term = (index: number) => TERMS[index % TERMS.length] ?? '';
 
@@ -97,11 +97,11 @@ export function operations({ codex, ours, manifest, names }: Servers, calls: num
     list(
       'list 25 by cwd',
       calls,
-      (index) => ({ limit: 25, cwd: folder(index) }),
-      (index) => ({ limit: 25, cwd: folder(index) }),
+      (index) => ({ limit: 25, cwd: directory(index) }),
+      (index) => ({ limit: 25, cwd: directory(index) }),
       (ids, index) => {
-        const wanted = listed.filter(({ cwd }) => cwd === folder(index)).slice(0, 25);
-        expect(ids.join() === wanted.map(({ id }) => id).join(), 'other threads than those of the folder');
+        const wanted = listed.filter(({ cwd }) => cwd === directory(index)).slice(0, 25);
+        expect(ids.join() === wanted.map(({ id }) => id).join(), 'other threads than those of the directory');
       },
     ),
     list(

@@ -86,19 +86,19 @@ function operations(ours: OurProcess, db: PostgresDb, threads: number): Operatio
     };
   });
   // Not one of those whose threads are all sub-agents.
-  const folder = (index: number) => (index * 40 + 1) % FOLDERS;
+  const directory = (index: number) => (index * 40 + 1) % FOLDERS;
   return [
     ...bySort,
     {
-      name: 'list 25 by folder',
+      name: 'list 25 by directory',
       async call(index) {
-        const cwd = `/code/project-${folder(index)}`;
+        const cwd = `/code/project-${directory(index)}`;
         const { threads: found } = await ours.call<ThreadList>('list_threads', { limit: 25, cwd, archived: 'include' });
         check(found.length === 25 && found.every((thread) => thread.cwd === cwd));
       },
       below: (store) =>
         store.listThreads({
-          filter: { archived: 'include', cwds: [`/code/project-${folder(1)}`] },
+          filter: { archived: 'include', cwds: [`/code/project-${directory(1)}`] },
           sortBy: 'updatedAt',
           order: 'desc',
           limit: 25,
@@ -114,7 +114,7 @@ function operations(ours: OurProcess, db: PostgresDb, threads: number): Operatio
       async below(store, graph) {
         const threadId = idOf(1) as ThreadId;
         const members = await graph.listChildren(threadId);
-        const within = { relation: 'childrenOf', threadId, members } as const;
+        const within = { relation: 'children', threadId, members } as const;
         await store.listThreads({
           filter: { archived: 'exclude', within },
           sortBy: 'updatedAt',

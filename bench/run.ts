@@ -49,8 +49,8 @@ Writes a table, JSON and an SVG chart to bench/results/.`);
 
 async function benchHome(count: number): Promise<string> {
   installCodex();
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-bench-'));
-  const home = path.join(folder, 'codex-home');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-bench-'));
+  const home = path.join(directory, 'codex-home');
   try {
     note(`making a home of ${count} threads`);
     const manifest = makeSyntheticHome(home, { threads: count, trees: 20 });
@@ -82,7 +82,7 @@ async function benchHome(count: number): Promise<string> {
     await ours.stop();
     return report(count, { stats: manifest.stats, filling, initMs, memory, rows });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -239,7 +239,7 @@ describe('mcp.json', () => {
     // As an assistant would start it: without this test's PATH, which has Node 24 first.
     const PATH = (process.env['PATH'] ?? '')
       .split(':')
-      .filter((folder) => !folder.includes('node_modules'))
+      .filter((directory) => !directory.includes('node_modules'))
       .join(':');
     const env = { ...process.env, PATH };
     const child = spawn(command, [...args, '--home', home.root], {

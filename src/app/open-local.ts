@@ -2,11 +2,11 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { SqliteAgentGraph } from '../stores/local/agent-graph.js';
-import { type CodexConfig, codexConfig, installationIdOf } from '../stores/local/codex-config.js';
-import { CodexsDb } from '../stores/local/codex-db.js';
+import { type CodexConfig, codexConfig, readInstallationId } from '../stores/local/codex-config.js';
+import { CodexStateDb } from '../stores/local/codex-state-db.js';
 import { LocalImporter } from '../stores/local/importer.js';
 import type { BackfillSummary } from '../stores/local/index/backfill.js';
-import { OwnDb } from '../stores/local/index/index-db.js';
+import { IndexDb } from '../stores/local/index/index-db.js';
 import type { Warn } from '../stores/local/local-home.js';
 import { LocalThreadStore } from '../stores/local/local-thread-store.js';
 import { RolloutHome } from '../stores/local/rollout/rollout-home.js';
@@ -15,18 +15,18 @@ import type { Durability } from '../stores/local/rollout/rollout-recorder.js';
 import { RolloutAgentGraph } from '../stores/local/rollout-agent-graph.js';
 import type { StateDbConfig } from '../stores/local/state-db/open-state-db.js';
 import { StateDbHandle } from '../stores/local/state-db/state-db-handle.js';
-import type { PassedOver, SqliteHomes } from '../stores/local/state-db/state-db-search.js';
-import type { HomeOptions } from './store-options.js';
+import type { SkippedStateDb, SqliteHomes } from '../stores/local/state-db/state-db-search.js';
+import type { LocalStoreOptions } from './store-options.js';
 import { managerOver, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a Codex home, with what only a home has. */
-export interface HomeThreadkeeper extends Threadkeeper {
+export interface LocalThreadkeeper extends Threadkeeper {
   readonly store: LocalThreadStore;
   readonly importer: ThreadImporter;
   readonly library: RolloutLibrary;
   readonly stateDb: StateDbHandle;
   /** Files that look like a state DB of Codex's and do not serve. */
-  readonly otherStateDbs: readonly PassedOver[];
+  readonly otherStateDbs: readonly SkippedStateDb[];
   /** Which installation of Codex the home belongs to, if that is known. */
   readonly installationId: string | undefined;
   /** Why our own index is not there, or not as it should be. */
@@ -35,9 +35,9 @@ export interface HomeThreadkeeper extends Threadkeeper {
   readonly backfilled: Promise<BackfillSummary | undefined>;
 }
 
-export interface HomeBootstrapOptions extends HomeOptions {
+export interface OpenLocalOptions extends LocalStoreOptions {
   /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
-  readonly ownStateDb: StateDbConfig['own'];
+  readonly indexUse: StateDbConfig['own'];
   /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
   readonly backfillWaitMs?: number | undefined;
   readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
@@ -52,22 +52,22 @@ export interface HomeBootstrapOptions extends HomeOptions {
 const DEFAULT_BACKFILL_WAIT_MS = 30_000;
 
 /** Puts the parts over a Codex home together, and is the only one that opens its state DB. */
-export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): Promise<HomeThreadkeeper> {
+export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<LocalThreadkeeper> {
   const library = new RolloutLibrary(new RolloutHome(options.home));
   const stateDb = new StateDbHandle();
   const configured = codexConfig(options.home, warn);
   const homes = sqliteHomes(options, configured);
-  const config = { homes, readOnly: options.readOnly, own: options.ownStateDb };
-  const codexsDb = new CodexsDb(library, stateDb, config, warn);
-  const ownDb = new OwnDb(library, stateDb, config, options.onBackfillProgress, warn);
-  if (options.useStateDb) await codexsDb.start();
-  else if (codexsDb.find() !== undefined) {
+  const config = { homes, readOnly: options.readOnly, own: options.indexUse };
+  const codexStateDb = new CodexStateDb(library, stateDb, config, warn);
+  const indexDb = new IndexDb(library, stateDb, config, options.onBackfillProgress, warn);
+  if (options.useStateDb) await codexStateDb.start();
+  else if (codexStateDb.find() !== undefined) {
     stateDb.wait('threadkeeper was started with --no-state-db, and Codex keeps a state DB for this home');
   }
-  const own = options.useStateDb && stateDb.status.kind === 'files' ? await ownDb.open() : undefined;
+  const own = options.useStateDb && stateDb.status.kind === 'files' ? await indexDb.open() : undefined;
   if (own && !own.isRemade) {
     const wait = options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS;
-    await Promise.race([ownDb.backfilled, sleep(wait, undefined, { ref: false })]);
+    await Promise.race([indexDb.backfilled, sleep(wait, undefined, { ref: false })]);
   }
   if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
   const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
@@ -83,24 +83,24 @@ export async function bootstrapHome(options: HomeBootstrapOptions, warn: Warn): 
     library,
     stateDb,
     get otherStateDbs() {
-      return codexsDb.others;
+      return codexStateDb.others;
     },
-    installationId: options.installationId ?? installationIdOf(options.home),
+    installationId: options.installationId ?? readInstallationId(options.home),
     get indexProblem() {
-      return ownDb.problem;
+      return indexDb.problem;
     },
-    backfilled: ownDb.backfilled,
+    backfilled: indexDb.backfilled,
     async close() {
       await manager.close();
-      await ownDb.close();
-      await codexsDb.close();
+      await indexDb.close();
+      await codexStateDb.close();
       stateDb.close();
     },
   };
 }
 
 /** Where Codex may keep its state DB: what a flag or the environment names alone, else what is configured or usual. */
-function sqliteHomes({ home, sqliteHome }: HomeBootstrapOptions, configured: CodexConfig): SqliteHomes {
+function sqliteHomes({ home, sqliteHome }: OpenLocalOptions, configured: CodexConfig): SqliteHomes {
   if (sqliteHome !== undefined) return { main: sqliteHome, isConfigured: true, others: [] };
   const desktop = path.join(home, 'sqlite');
   if (configured.sqliteHome === undefined) {

@@ -5,26 +5,26 @@ import { ReadyDb } from '../stores/postgres/db/ready-db.js';
 import { isUntouched, prepare } from '../stores/postgres/db/schema.js';
 import { PostgresImporter } from '../stores/postgres/importer.js';
 import { PostgresThreadStore } from '../stores/postgres/postgres-thread-store.js';
-import type { DatabaseOptions } from './store-options.js';
+import type { PostgresStoreOptions } from './store-options.js';
 import { managerOver, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a PostgreSQL, with what only that has. */
-export interface DatabaseThreadkeeper extends Threadkeeper {
+export interface PostgresThreadkeeper extends Threadkeeper {
   readonly importer: ThreadImporter;
   /** True when the schema has nothing of ours, or is not there. */
   isUntouched(): Promise<boolean>;
 }
 
-export interface DatabaseBootstrapOptions extends DatabaseOptions {
+export interface OpenPostgresOptions extends PostgresStoreOptions {
   /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
   readonly idleMs?: number | undefined;
 }
 
 /** Puts the parts over a PostgreSQL together; nothing is asked of it before it is used. Throws `invalid_request`. */
-export function bootstrapDatabase(
-  { url, schema, leaseMs, readOnly, idleMs }: DatabaseBootstrapOptions,
+export function openPostgres(
+  { url, schema, leaseMs, readOnly, idleMs }: OpenPostgresOptions,
   warn: (message: string) => void,
-): DatabaseThreadkeeper {
+): PostgresThreadkeeper {
   const raw = new PostgresDb({ url, schema, warn });
   const db = new ReadyDb(raw, (unprepared) => prepare(unprepared, { readOnly, warn }));
   const store = new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs });

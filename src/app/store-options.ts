@@ -1,5 +1,5 @@
 /** Which home, and how it may be used: the same for every command. */
-export interface HomeOptions {
+export interface LocalStoreOptions {
   /** Absolute path of the Codex home. */
   readonly home: string;
   /** Where the SQLite files are, when that was said by flag or environment. */
@@ -9,7 +9,7 @@ export interface HomeOptions {
 }
 
 /** Which database, and how it may be used. */
-export interface DatabaseOptions {
+export interface PostgresStoreOptions {
   /** `postgres://…`, with credentials: never to be shown. */
   readonly url: string;
   readonly schema: string;
@@ -19,4 +19,4 @@ export interface DatabaseOptions {
 }
 
 /** Where the threads are. */
-export type StoreOptions = HomeOptions | DatabaseOptions;
+export type StoreOptions = LocalStoreOptions | PostgresStoreOptions;

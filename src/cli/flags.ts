@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import type { DatabaseOptions, HomeOptions, StoreOptions } from '../app/store-options.js';
+import type { LocalStoreOptions, PostgresStoreOptions, StoreOptions } from '../app/store-options.js';
 import { cutText } from '../protocol/cut-text.js';
 import { withHome } from '../protocol/home-path.js';
 
@@ -16,15 +16,15 @@ export interface ServeOptions {
 
 /** A copy from a home to a database, or back. */
 export interface TransferOptions {
-  readonly home: HomeOptions;
-  readonly database: DatabaseOptions;
+  readonly home: LocalStoreOptions;
+  readonly database: PostgresStoreOptions;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
 
 export type Command =
   | { readonly kind: 'serve'; readonly options: ServeOptions }
-  | { readonly kind: 'backfill'; readonly options: HomeOptions; readonly json: boolean }
+  | { readonly kind: 'backfill'; readonly options: LocalStoreOptions; readonly json: boolean }
   | { readonly kind: 'import'; readonly transfer: TransferOptions }
   | { readonly kind: 'export'; readonly transfer: TransferOptions }
   | {
@@ -44,7 +44,7 @@ export type Command =
     }
   | {
       readonly kind: 'doctor';
-      readonly options: HomeOptions;
+      readonly options: LocalStoreOptions;
       readonly json: boolean;
       readonly installationId: string | undefined;
     }
@@ -68,19 +68,19 @@ Commands:
                             --turns <n>       with how many of its last turns (default 5)
   import                  copy all threads of a home to a PostgreSQL; those that are there as they
                           are here, or were changed there, are left alone
-                            --from <folder>   the Codex home (default: as --home)
+                            --from <directory>   the Codex home (default: as --home)
                             --dry-run         only say what would be copied
   export                  write all threads of a PostgreSQL into a home, as rollouts that Codex
                           reads; a thread that is there is left alone
-                            --to <folder>     the Codex home; made if it is not there
+                            --to <directory>     the Codex home; made if it is not there
                             --dry-run         only say what would be written
   doctor                  compare rollouts, rows, names and edges; exit code 1 when some disagree
                             --installation-id <id>   show this one, do not read the file
   backfill                fill threadkeeper's own state DB, where Codex has none
 
 Options:
-  --home <folder>         the Codex home (default: $CODEX_HOME, else ~/.codex)
-  --sqlite-home <folder>  where Codex keeps its SQLite files (default: $CODEX_SQLITE_HOME,
+  --home <directory>         the Codex home (default: $CODEX_HOME, else ~/.codex)
+  --sqlite-home <directory>  where Codex keeps its SQLite files (default: $CODEX_SQLITE_HOME,
                           else sqlite_home in config.toml, else the home)
   --no-state-db           open no state DB, serve from the rollout files alone
   --store <url>           no home but a PostgreSQL, postgres://user:password@host/database (default:
@@ -166,14 +166,14 @@ export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): C
   }
   const name: CommandName = isNamed ? (first as CommandName) : 'serve';
   try {
-    return commandOf(name, isNamed ? args.slice(1) : args, env);
+    return parseArguments(name, isNamed ? args.slice(1) : args, env);
   } catch (error) {
     const message = error instanceof Error ? firstSentence(error.message) : String(error);
     return { kind: 'usageError', message: withoutUrls(message) };
   }
 }
 
-function commandOf(name: CommandName, args: readonly string[], env: NodeJS.ProcessEnv): Command {
+function parseArguments(name: CommandName, args: readonly string[], env: NodeJS.ProcessEnv): Command {
   const parsed = parseArgs({
     args: [...args],
     options: COMMAND_FLAGS[name],
@@ -215,7 +215,7 @@ function commandOf(name: CommandName, args: readonly string[], env: NodeJS.Proce
     case 'import':
       return { kind: name, transfer: transferOptions(values, homeOptions(values, env, 'from'), env) };
     case 'export':
-      if (text(values, 'to') === undefined) throw new UsageError('export needs --to <folder>');
+      if (text(values, 'to') === undefined) throw new UsageError('export needs --to <directory>');
       return { kind: name, transfer: transferOptions(values, homeOptions(values, env, 'to'), env) };
     case 'doctor':
       return {
@@ -251,7 +251,7 @@ function storeOptions(values: Values, env: NodeJS.ProcessEnv): StoreOptions {
   return databaseOptions(values, url);
 }
 
-function transferOptions(values: Values, home: HomeOptions, env: NodeJS.ProcessEnv): TransferOptions {
+function transferOptions(values: Values, home: LocalStoreOptions, env: NodeJS.ProcessEnv): TransferOptions {
   const url = text(values, 'store') ?? env['THREADKEEPER_STORE'];
   if (!url) throw new UsageError('--store <url> is needed, or THREADKEEPER_STORE in the environment');
   return {
@@ -262,7 +262,7 @@ function transferOptions(values: Values, home: HomeOptions, env: NodeJS.ProcessE
   };
 }
 
-function databaseOptions(values: Values, url: string): DatabaseOptions {
+function databaseOptions(values: Values, url: string): PostgresStoreOptions {
   const leaseMs = 1000 * count(values, 'lease', 30);
   if (leaseMs < 1000) throw new UsageError('--lease must be at least 1');
   return {
@@ -273,10 +273,10 @@ function databaseOptions(values: Values, url: string): DatabaseOptions {
   };
 }
 
-function homeOptions(values: Values, env: NodeJS.ProcessEnv, flag = 'home'): HomeOptions {
+function homeOptions(values: Values, env: NodeJS.ProcessEnv, flag = 'home'): LocalStoreOptions {
   const home = text(values, flag) ?? (env['CODEX_HOME'] || '~/.codex');
   const sqliteHome = text(values, 'sqlite-home') ?? (env['CODEX_SQLITE_HOME'] || undefined);
-  // npm changes the folder for its scripts; a relative path is meant from where the person stands.
+  // npm changes the directory for its scripts; a relative path is meant from where the person stands.
   const base = env['npm_lifecycle_event'] ? env['INIT_CWD'] : undefined;
   return {
     home: absolute(home, base),
@@ -306,8 +306,8 @@ function durability(values: Values): ServeOptions['durability'] {
 }
 
 /** Clients start the server without a shell, so `~` is ours to expand. */
-function absolute(folder: string, base: string | undefined): string {
-  return path.resolve(base ?? process.cwd(), withHome(folder));
+function absolute(directory: string, base: string | undefined): string {
+  return path.resolve(base ?? process.cwd(), withHome(directory));
 }
 
 function firstSentence(message: string): string {

@@ -1,8 +1,8 @@
 import { Console } from 'node:console';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type BootstrapOptions, bootstrap, lookOnlyAtHome } from '../app/open.js';
-import type { HomeBootstrapOptions, HomeThreadkeeper } from '../app/open-local.js';
+import { lookOnlyOptions, type OpenOptions, openThreadkeeper } from '../app/open.js';
+import type { LocalThreadkeeper, OpenLocalOptions } from '../app/open-local.js';
 import type { StoreOptions } from '../app/store-options.js';
 import type { Threadkeeper } from '../app/threadkeeper.js';
 import { ThreadkeeperError } from '../protocol/errors.js';
@@ -35,15 +35,15 @@ export async function run(args: readonly string[]): Promise<number> {
     case 'serve':
       return await serve(command.options);
     case 'list':
-      return await once(bootstrap(lookOnly(command.options), warn), async ({ manager }) =>
+      return await once(openThreadkeeper(lookOnly(command.options), warn), async ({ manager }) =>
         print(await list(manager, command)),
       );
     case 'show':
-      return await once(bootstrap(lookOnly(command.options), warn), async ({ manager }) =>
+      return await once(openThreadkeeper(lookOnly(command.options), warn), async ({ manager }) =>
         print(await show(manager, command)),
       );
     case 'backfill':
-      return await once(openHome({ ...command.options, ownStateDb: 'create', ...waitForever() }), (parts) =>
+      return await once(openHome({ ...command.options, indexUse: 'create', ...waitForever() }), (parts) =>
         reportBackfill(parts, command.json),
       );
     case 'import':
@@ -58,7 +58,7 @@ export async function run(args: readonly string[]): Promise<number> {
       });
     case 'doctor': {
       const { installationId } = command;
-      return await once(openHome({ ...lookOnlyAtHome(command.options), installationId }), async (parts) => {
+      return await once(openHome({ ...lookOnlyOptions(command.options), installationId }), async (parts) => {
         const { report, isHealthy } = await doctor(parts, command);
         print(report);
         return isHealthy;
@@ -70,16 +70,16 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 /** For a command that only looks. */
-function lookOnly(options: StoreOptions): BootstrapOptions {
-  return 'url' in options ? { ...options, readOnly: true } : lookOnlyAtHome(options);
+function lookOnly(options: StoreOptions): OpenOptions {
+  return 'url' in options ? { ...options, readOnly: true } : lookOnlyOptions(options);
 }
 
-async function openHome(options: HomeBootstrapOptions): Promise<HomeThreadkeeper> {
-  const { bootstrapHome } = await import('../app/open-local.js');
-  return await bootstrapHome(options, warn);
+async function openHome(options: OpenLocalOptions): Promise<LocalThreadkeeper> {
+  const { openLocal } = await import('../app/open-local.js');
+  return await openLocal(options, warn);
 }
 
-function waitForever(): Pick<HomeBootstrapOptions, 'backfillWaitMs' | 'onBackfillProgress'> {
+function waitForever(): Pick<OpenLocalOptions, 'backfillWaitMs' | 'onBackfillProgress'> {
   return { backfillWaitMs: 2 ** 31 - 1, onBackfillProgress: progressOn(process.stderr, 'indexing rollouts') };
 }
 
@@ -110,7 +110,7 @@ async function reporting(action: () => Promise<number>): Promise<number> {
 }
 
 async function reportBackfill(
-  { backfilled, stateDb, indexProblem, manager, library }: HomeThreadkeeper,
+  { backfilled, stateDb, indexProblem, manager, library }: LocalThreadkeeper,
   json: boolean,
 ): Promise<boolean> {
   const summary = await backfilled;
@@ -139,7 +139,7 @@ async function serve(options: ServeOptions): Promise<number> {
   process.on('uncaughtException', (error) => warn(`unforeseen: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => warn(`unforeseen: ${error instanceof Error ? error.stack : error}`));
   return await reporting(async () => {
-    const starting = bootstrap(servedParts(options), warn);
+    const starting = openThreadkeeper(servedParts(options), warn);
     // A home may take its time; a database is not asked yet, and settings that are wrong are told at once.
     if (process.stdin.isTTY || 'url' in options.store) await starting;
     if (process.stdin.isTTY) await greet(await starting, options.store);
@@ -155,11 +155,11 @@ async function serve(options: ServeOptions): Promise<number> {
   });
 }
 
-function servedParts({ store, ...options }: ServeOptions): BootstrapOptions {
+function servedParts({ store, ...options }: ServeOptions): OpenOptions {
   const onBackfillProgress = progressOn(process.stderr, 'indexing rollouts');
   return 'url' in store
     ? { ...store, idleMs: options.idleMs }
-    : { ...store, ...options, ownStateDb: 'create', onBackfillProgress };
+    : { ...store, ...options, indexUse: 'create', onBackfillProgress };
 }
 
 /** The program is gone a second after its client: calls that run get most of it, and this is the rest. */

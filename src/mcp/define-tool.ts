@@ -69,8 +69,8 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       name,
       title,
       description,
-      inputSchema: schemaOf(input, 'input'),
-      outputSchema: outline(schemaOf(output, 'output')),
+      inputSchema: toJsonSchema(input, 'input'),
+      outputSchema: outline(toJsonSchema(output, 'output')),
       annotations: {
         title,
         readOnlyHint: isRead,
@@ -87,7 +87,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
   };
 }
 
-function schemaOf(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
+function toJsonSchema(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
   const { $schema: _, ...json } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => lean(jsonSchema) });
   return { ...json, type: 'object', properties: objectValues(json.properties ?? {}) };
 }

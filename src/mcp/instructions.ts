@@ -5,7 +5,7 @@ Record: start_thread, append_to_thread (a userMessage opens a turn; endTurn), fo
 export const instructions = ({ readOnly }: { readonly readOnly: boolean }): string =>
   `threadkeeper serves coding-agent threads: conversations of OpenAI Codex and other agents, active and archived.
 
-Find: list_threads, newest first. Narrow by search (name, title, preview, first message), cwd (a folder and all below), gitBranch, sources. Archived threads and sub-agents are left out unless asked for; hidden tells how many. parentThreadId or ancestorThreadId lists what a thread spawned.
+Find: list_threads, newest first. Narrow by search (name, title, preview, first message), cwd (a directory and all below), gitBranch, sources. Archived threads and sub-agents are left out unless asked for; hidden tells how many. parentThreadId or ancestorThreadId lists what a thread spawned.
 Read: read_thread gives the last 10 turns, newest first; items inside a turn are in order. Tool outputs and reasoning show as sizes (…Chars) until includeOutputs is true.
 Pages: while a result has nextCursor there is more; repeat the same arguments with cursor set to it. total counts all matches.
 ${readOnly ? 'This server changes nothing.' : CHANGES}

@@ -116,7 +116,7 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
     return new ThreadkeeperError(
       'read_only',
       `${what}: the home is not writable (${code})`,
-      'Nothing was changed. Check the permissions of the home folder.',
+      'Nothing was changed. Check the permissions of the home directory.',
       { cause: error },
     );
   }

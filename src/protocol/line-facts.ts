@@ -1,6 +1,6 @@
 import { bareCwd, bareMessage } from './bare-line.js';
 import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from './json.js';
-import { type UserText, userTextOf } from './user-text.js';
+import { parseUserText, type UserText } from './user-text.js';
 
 /**
  * What one line, other than a session_meta, says of its thread. An absent fact is not said
@@ -33,20 +33,20 @@ interface FactLine {
   readonly isBare?: boolean | undefined;
 }
 
-export function factsOfLine({ type, payload, isBare }: FactLine): LineFacts {
-  if (isBare) return factsOfBare(payload);
-  if (type === 'turn_context') return factsOfTurnContext(payload);
-  return type === 'event_msg' ? factsOfEvent(payload) : NOTHING;
+export function readLineFacts({ type, payload, isBare }: FactLine): LineFacts {
+  if (isBare) return bareLineFacts(payload);
+  if (type === 'turn_context') return turnContextFacts(payload);
+  return type === 'event_msg' ? eventFacts(payload) : NOTHING;
 }
 
-function factsOfBare(item: JsonObject): LineFacts {
+function bareLineFacts(item: JsonObject): LineFacts {
   const firstCwd = bareCwd(item);
   if (firstCwd !== undefined) return { firstCwd };
   const message = bareMessage(item);
   return message?.role === 'user' ? { userText: { text: message.text.trim(), isLabel: false } } : NOTHING;
 }
 
-function factsOfTurnContext(context: JsonObject): LineFacts {
+function turnContextFacts(context: JsonObject): LineFacts {
   return {
     firstCwd: asText(context['cwd']),
     model: asText(context['model']),
@@ -55,10 +55,10 @@ function factsOfTurnContext(context: JsonObject): LineFacts {
   };
 }
 
-function factsOfEvent(event: JsonObject): LineFacts {
+function eventFacts(event: JsonObject): LineFacts {
   switch (event['type']) {
     case 'thread_settings_applied':
-      return factsOfSettings(asObject(event['thread_settings']) ?? {});
+      return settingsFacts(asObject(event['thread_settings']) ?? {});
     case 'token_count': {
       const usage = asObject(asObject(event['info'])?.['total_token_usage']);
       const total = asNumber(usage?.['total_tokens']);
@@ -70,13 +70,13 @@ function factsOfEvent(event: JsonObject): LineFacts {
     case 'turn_started':
       return { startsTurn: true };
     default: {
-      const userText = userTextOf(event);
+      const userText = parseUserText(event);
       return userText ? { userText } : NOTHING;
     }
   }
 }
 
-function factsOfSettings(settings: JsonObject): LineFacts {
+function settingsFacts(settings: JsonObject): LineFacts {
   return {
     cwd: asText(settings['cwd']),
     model: asText(settings['model']),

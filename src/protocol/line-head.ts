@@ -1,10 +1,10 @@
 import {
   EVENT_TYPES,
-  factsOfType,
   LINE_TYPES,
   type LineType,
   RESPONSE_ITEM_TYPES,
   type TypeFacts,
+  typeFacts,
 } from './line-types.js';
 
 /** The types that the beginning of a line tells. */
@@ -20,14 +20,14 @@ const HEAD =
  * What the beginning of a line tells, without parsing it: undefined for a line that is laid out in another way, which has
  * to be parsed. The rest of the line may still be damaged.
  */
-export function headOfLine(prefix: string): LineHead | undefined {
+export function readLineHead(prefix: string): LineHead | undefined {
   const match = HEAD.exec(prefix);
   const type = match?.[1];
   if (type === undefined) return undefined;
   const payloadType = match?.[2];
   const isToldFurther = type === 'event_msg' || type === 'response_item';
   if (isToldFurther && payloadType === undefined) return undefined;
-  return { type, payloadType, facts: factsOfType({ type, payloadType }) };
+  return { type, payloadType, facts: typeFacts({ type, payloadType }) };
 }
 
 const QUOTE = 0x22;
@@ -62,7 +62,7 @@ const MESSAGE_WITHOUT_ID: ItemHead = {};
 
 /**
  * Reads the beginnings of lines as bytes. Making a string of each line and matching it takes longer than reading the file.
- * This class knows the layout that Codex writes, which has no spaces; it gives any other layout to `headOfLine`.
+ * This class knows the layout that Codex writes, which has no spaces; it gives any other layout to `readLineHead`.
  */
 export class HeadReader {
   #bytes: Buffer = Buffer.alloc(0);
@@ -78,7 +78,7 @@ export class HeadReader {
   head(bytes: Buffer, from: number, to: number): LineHead | undefined {
     this.#bytes = bytes;
     this.#to = to;
-    return this.#fastHead(from) ?? headOfLine(bytes.toString('latin1', from, Math.min(to, from + HEAD_BYTES)));
+    return this.#fastHead(from) ?? readLineHead(bytes.toString('latin1', from, Math.min(to, from + HEAD_BYTES)));
   }
 
   /** What the beginning of the last line says of the item that it carries; undefined where it does not tell enough. */
@@ -96,9 +96,9 @@ export class HeadReader {
 
   #completedItem(): ItemHead | undefined {
     const turnFrom = this.#after(TURN_ID, this.#string(this.#after(THREAD_ID, this.#end)));
-    const turnTo = this.#endOfString(turnFrom);
+    const turnTo = this.#findStringEnd(turnFrom);
     const idFrom = this.#after(ITEM_ID, this.#string(this.#after(ITEM_TYPE, turnTo === -1 ? -1 : turnTo + 1)));
-    const idTo = this.#endOfString(idFrom);
+    const idTo = this.#findStringEnd(idFrom);
     if (idTo === -1) return undefined;
     return { turnId: this.#turnId(turnFrom, turnTo), itemId: this.#bytes.toString('utf8', idFrom, idTo) };
   }
@@ -114,13 +114,13 @@ export class HeadReader {
     this.#told = undefined;
     const afterTime = this.#string(this.#after(TIMESTAMP, from));
     const typeFrom = this.#after(TYPE, this.#pastOrdinal(afterTime));
-    const typeTo = this.#endOfString(typeFrom);
+    const typeTo = this.#findStringEnd(typeFrom);
     if (typeTo === -1) return undefined;
     const types = LINES.at(this.#bytes, typeFrom, typeTo);
     if (!types) return undefined;
     if (!(types instanceof WordTable)) return this.#after(PAYLOAD, typeTo + 1) === -1 ? undefined : types;
     const payloadFrom = this.#after(PAYLOAD_TYPE, typeTo + 1);
-    const payloadTo = this.#endOfString(payloadFrom);
+    const payloadTo = this.#findStringEnd(payloadFrom);
     const head = payloadTo === -1 ? undefined : types.at(this.#bytes, payloadFrom, payloadTo);
     this.#told = head;
     this.#end = payloadTo + 1;
@@ -145,12 +145,12 @@ export class HeadReader {
 
   /** The place after a string that begins at a place. */
   #string(at: number): number {
-    const end = this.#endOfString(at);
+    const end = this.#findStringEnd(at);
     return end === -1 ? -1 : end + 1;
   }
 
   /** The quote that ends a string; -1 where it has an escape or does not end. */
-  #endOfString(at: number): number {
+  #findStringEnd(at: number): number {
     if (at === -1) return -1;
     for (let index = at; index < this.#to; index += 1) {
       const byte = this.#bytes[index];
@@ -170,7 +170,7 @@ export class HeadReader {
   }
 }
 
-/** Known words, found by their bytes. Of two words with one hash the first is not found; `headOfLine` then finds it. */
+/** Known words, found by their bytes. Of two words with one hash the first is not found; `readLineHead` then finds it. */
 class WordTable<T> {
   readonly #words = new Map<number, { readonly bytes: Buffer; readonly value: T }>();
 

@@ -127,7 +127,7 @@ export interface LineType {
 }
 
 /** What is known of a line's type; undefined for a type that is not known. */
-export function factsOfType({ type, payloadType = '' }: LineType): TypeFacts | undefined {
+export function typeFacts({ type, payloadType = '' }: LineType): TypeFacts | undefined {
   if (type === 'event_msg') return own(EVENT_TYPES, payloadType);
   return type === 'response_item' ? own(RESPONSE_ITEM_TYPES, payloadType) : own(LINE_TYPES, type);
 }
@@ -168,7 +168,7 @@ export function isLoadedByCodex(text: string, value: JsonObject | undefined): bo
   const payload = asObject(value?.['payload']);
   if (!value || type === undefined || !payload || typeof value['timestamp'] !== 'string') return false;
   if (value['ordinal'] !== undefined && asIndex(value['ordinal']) === undefined) return false;
-  const facts = factsOfType({ type, payloadType: asString(payload['type']) });
+  const facts = typeFacts({ type, payloadType: asString(payload['type']) });
   if (!facts?.required?.every((key) => payload[key] !== undefined)) return false;
   if (type === 'response_item' && !isSoundResponseItem(payload)) return false;
   return !/\\ud/i.test(text) || isWellFormed(value);

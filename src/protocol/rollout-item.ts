@@ -1,6 +1,6 @@
 import type { HistoryMode } from './history-mode.js';
 import type { JsonObject } from './json.js';
-import { factsOfType } from './line-types.js';
+import { typeFacts } from './line-types.js';
 
 /**
  * One piece of a thread's history as a program appends it: a rollout line without the time and the ordinal that the
@@ -33,7 +33,7 @@ export function keptItems(items: readonly RolloutItem[], mode: HistoryMode): Rol
 
 function isKept({ type, payload }: RolloutItem, mode: HistoryMode): boolean {
   const payloadType = typeof payload['type'] === 'string' ? payload['type'] : undefined;
-  const kept = factsOfType({ type, payloadType })?.kept;
+  const kept = typeFacts({ type, payloadType })?.kept;
   if (payloadType === 'item_completed' && mode === 'legacy') return isKeptLegacyItem(payload['item']);
   return kept === 'always' || kept === mode;
 }

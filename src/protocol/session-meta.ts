@@ -47,7 +47,7 @@ export interface SessionMeta {
 }
 
 /** The session_meta in a line, or undefined when it is another line or lacks an id or a cwd (both required by Codex). */
-export function sessionMetaOf(line: RolloutLine): SessionMeta | undefined {
+export function parseSessionMeta(line: RolloutLine): SessionMeta | undefined {
   if (line.type !== 'session_meta') return undefined;
   const meta = line.payload;
   const id = asThreadId(meta['id']);

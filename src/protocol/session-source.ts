@@ -42,7 +42,7 @@ export function sessionSource(value: unknown): SessionSource {
     kind: (key as SourceKind | undefined) ?? 'unknown',
     stored: jsonText(value),
     spawn: threadSpawn(asObject(asObject(object?.['subagent'])?.['thread_spawn'])),
-    role: roleOf(object),
+    role: parseRole(object),
   };
 }
 
@@ -51,7 +51,7 @@ function bare(text: string): SessionSource {
 }
 
 /** `{subagent: "review"}`, `{subagent: {other: "guardian"}}`, `{internal: "memory_consolidation"}`. */
-function roleOf(source: JsonObject | undefined): string | undefined {
+function parseRole(source: JsonObject | undefined): string | undefined {
   const { subagent, internal } = source ?? {};
   return asText(subagent) ?? asText(asObject(subagent)?.['other']) ?? asText(internal);
 }

@@ -18,7 +18,7 @@ export interface UserText {
  * The user's words in an event_msg payload: legacy `user_message`, or a paginated `item_completed` UserMessage.
  * Raw response items of role user never count: they carry context and instructions (docs/codex-home.md, Titles).
  */
-export function userTextOf(event: JsonObject): UserText | undefined {
+export function parseUserText(event: JsonObject): UserText | undefined {
   if (event['type'] === 'user_message') {
     const images = length(event['images']) + length(event['local_images']);
     const audio = length(event['audio']) + length(event['local_audio']);

@@ -1,11 +1,11 @@
-import { plainFieldsOf } from './thread-fields.js';
+import { pickPlainFields } from './thread-fields.js';
 import type { CreateThreadParams, StoredThread } from './thread-store.js';
 
 /** A thread that has just been made, before anything was said in it. */
 export function newThread(params: CreateThreadParams): StoredThread {
   const { threadId, sessionId, source, createdAt, metadata } = params;
   return {
-    ...plainFieldsOf({ ...params, ...metadata }),
+    ...pickPlainFields({ ...params, ...metadata }),
     threadId,
     sessionId,
     name: undefined,

@@ -1,6 +1,6 @@
 import { unsupported } from '../protocol/errors.js';
 import { storedSessionSource } from '../protocol/session-source.js';
-import { plainFieldsOf } from './thread-fields.js';
+import { pickPlainFields } from './thread-fields.js';
 import type { GitPatch, ThreadMetadataPatch } from './thread-patch.js';
 import type { StoredThread } from './thread-store.js';
 
@@ -31,10 +31,10 @@ export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch)
 }
 
 /** A patch that sets everything a patch can set, so that a new thread becomes this one. */
-export function patchOfThread(thread: StoredThread) {
+export function patchFromThread(thread: StoredThread) {
   const { name, git, memoryMode, createdAt, updatedAt, recencyAt, preview } = thread;
   return {
-    ...plainFieldsOf(thread),
+    ...pickPlainFields(thread),
     name,
     gitInfo: { sha: git.sha ?? null, branch: git.branch ?? null, originUrl: git.originUrl ?? null },
     memoryMode: memoryMode === 'enabled' || memoryMode === 'disabled' ? memoryMode : undefined,

@@ -23,7 +23,7 @@ export function edgesByParent(edges: Iterable<SpawnEdge>): (parents: readonly Th
 }
 
 /** The direct children, by id. */
-export async function childrenOf(
+export async function findChildren(
   below: EdgesBelow,
   parentThreadId: ThreadId,
   status?: SpawnEdgeStatus,
@@ -33,7 +33,7 @@ export async function childrenOf(
 }
 
 /** Breadth first, ids in order within a depth; every thread once, whatever cycles the edges make. */
-export async function descendantsOf(
+export async function findDescendants(
   below: EdgesBelow,
   rootThreadId: ThreadId,
   status?: SpawnEdgeStatus,

@@ -64,6 +64,6 @@ export function plainFields(fieldOf: (name: PlainFieldName) => unknown): PlainFi
 }
 
 /** The plain fields of something that has some of them. */
-export function plainFieldsOf(fields: Partial<Record<PlainFieldName, unknown>>): PlainFields {
+export function pickPlainFields(fields: Partial<Record<PlainFieldName, unknown>>): PlainFields {
   return plainFields((name) => fields[name]);
 }

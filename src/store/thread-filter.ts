@@ -2,9 +2,9 @@ import { realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { cutText } from '../protocol/cut-text.js';
+import { cwdKey } from '../protocol/cwd-key.js';
 import { invalidRequest } from '../protocol/errors.js';
 import { containsFolded, foldCase } from '../protocol/fold-case.js';
-import { folderKey } from '../protocol/folder-key.js';
 import { BoundedMap } from './bounded-map.js';
 import type { ListPosition } from './list-cursor.js';
 import type { ListThreadsParams, StoredThread, ThreadCount, ThreadFilter, ThreadSort } from './thread-store.js';
@@ -18,7 +18,7 @@ export function validateListParams({ filter, limit }: ListThreadsParams): void {
       throw invalidRequest(`${key} is an empty list, which matches nothing`, `Leave ${key} out to match everything.`);
     }
   }
-  const relative = filter.cwds?.find((cwd) => !isAbsoluteFolder(cwd));
+  const relative = filter.cwds?.find((cwd) => !isAbsoluteDirectory(cwd));
   if (relative !== undefined) {
     throw invalidRequest(
       `"${cutText(relative, 100)}" is not an absolute path`,
@@ -27,15 +27,15 @@ export function validateListParams({ filter, limit }: ListThreadsParams): void {
   }
 }
 
-function isAbsoluteFolder(folder: string): boolean {
-  return /^(?:\/|~$|~[/\\]|[a-z]:(?:[\\/]|$)|\\\\)/i.test(folder);
+function isAbsoluteDirectory(directory: string): boolean {
+  return /^(?:\/|~$|~[/\\]|[a-z]:(?:[\\/]|$)|\\\\)/i.test(directory);
 }
 
 /** Tells whether a thread matches, the archived state and the source left aside: those two are counted. */
 export function threadMatcher(filter: ThreadFilter): (thread: StoredThread) => boolean {
   const needle = filter.search === undefined ? undefined : foldCase(filter.search);
   const ids = filter.within && new Set(filter.within.members);
-  const isBelow = filter.cwds && folderMatcher(filter.cwds);
+  const isBelow = filter.cwds && directoryMatcher(filter.cwds);
   return (thread) =>
     (!ids || ids.has(thread.threadId)) &&
     (!filter.modelProviders || filter.modelProviders.includes(thread.modelProvider ?? '')) &&
@@ -76,37 +76,38 @@ export function comparePositions(order: 'asc' | 'desc'): (a: ListPosition, b: Li
   return (a, b) => sign * (a.time - b.time || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
-/** Tells whether a folder is one of the wanted ones or below one, whichever way either is written. */
-export function folderMatcher(wanted: readonly string[]): (cwd: string) => boolean {
-  const folders = wanted.flatMap(folderSpellings);
-  return (cwd) => folderSpellings(cwd).some((spelling) => folders.some((folder) => isSameOrBelow(spelling, folder)));
+/** Tells whether a directory is one of the wanted ones or below one, whichever way either is written. */
+export function directoryMatcher(wanted: readonly string[]): (cwd: string) => boolean {
+  const directories = wanted.flatMap(directorySpellings);
+  return (cwd) =>
+    directorySpellings(cwd).some((spelling) => directories.some((directory) => isSameOrBelow(spelling, directory)));
 }
 
-function isSameOrBelow(cwd: string, folder: string): boolean {
-  return cwd === folder || cwd.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
+function isSameOrBelow(cwd: string, directory: string): boolean {
+  return cwd === directory || cwd.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
 }
 
-/** A folder as it is written, and with links resolved where it exists. */
-export function folderSpellings(folder: string): string[] {
-  const home = folder === '~' || /^~[/\\]/.test(folder) ? path.join(os.homedir(), folder.slice(1)) : folder;
-  const written = folderKey(home);
+/** A directory as it is written, and with links resolved where it exists. */
+export function directorySpellings(directory: string): string[] {
+  const home = directory === '~' || /^~[/\\]/.test(directory) ? path.join(os.homedir(), directory.slice(1)) : directory;
+  const written = cwdKey(home);
   if (!path.isAbsolute(home)) return [written];
-  const resolved = folderKey(realFolder(path.resolve(home)));
+  const resolved = cwdKey(realDirectory(path.resolve(home)));
   return resolved === written ? [written] : [written, resolved];
 }
 
-const REAL_FOLDER_TTL_MS = 5000;
-const realFolders = new BoundedMap<string, { real: string; at: number }>(10_000);
+const REAL_DIRECTORY_TTL_MS = 5000;
+const realDirectories = new BoundedMap<string, { real: string; at: number }>(10_000);
 
-function realFolder(folder: string): string {
-  const known = realFolders.get(folder);
-  if (known && Date.now() - known.at < REAL_FOLDER_TTL_MS) return known.real;
-  let real = folder;
+function realDirectory(directory: string): string {
+  const known = realDirectories.get(directory);
+  if (known && Date.now() - known.at < REAL_DIRECTORY_TTL_MS) return known.real;
+  let real = directory;
   try {
-    real = realpathSync(folder);
+    real = realpathSync(directory);
   } catch {
-    // A folder that is gone is compared as it is written.
+    // A directory that is gone is compared as it is written.
   }
-  realFolders.set(folder, { real, at: Date.now() });
+  realDirectories.set(directory, { real, at: Date.now() });
   return real;
 }

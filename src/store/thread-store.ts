@@ -205,7 +205,7 @@ export interface ThreadFilter {
   readonly archived: 'exclude' | 'only' | 'include';
   readonly sources?: readonly SourceKind[] | undefined;
   readonly modelProviders?: readonly string[] | undefined;
-  /** Folders: a thread matches when its cwd is one of them or below. */
+  /** Directories: a thread matches when its cwd is one of them or below. */
   readonly cwds?: readonly string[] | undefined;
   readonly gitBranch?: string | undefined;
   /** Part of the name, title, preview or first user message, without regard to case. */
@@ -216,7 +216,7 @@ export interface ThreadFilter {
 
 /** The children or all descendants of a thread, as the agent graph tells them. */
 export interface ThreadFamily {
-  readonly relation: 'childrenOf' | 'descendantsOf';
+  readonly relation: 'children' | 'descendants';
   readonly threadId: ThreadId;
   /** May be empty. */
   readonly members: readonly ThreadId[];

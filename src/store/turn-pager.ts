@@ -109,7 +109,7 @@ export class TurnPager<P> {
     const wanted = limit - continued.length;
     const end = before ?? this.#source.end;
     const mayBeLive = before === undefined;
-    const start = await this.#startOfTurns(end, wanted + 1);
+    const start = await this.#findTurnsStart(end, wanted + 1);
     const older =
       start === undefined
         ? ((await this.#all(end, wanted + 1, { mayBeLive })) ?? (await this.#lastBefore(end, wanted + 1, mayBeLive)))
@@ -148,14 +148,14 @@ export class TurnPager<P> {
   /** A later line can take turns back: only who has read to the end knows which there are. */
   async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const { begin, end } = this.#source;
-    const whole = await this.#all(end, limit + 1, { mayBeLive: true, window: windowOf(cursor) });
+    const whole = await this.#all(end, limit + 1, { mayBeLive: true, window: itemWindow(cursor) });
     const shells = whole ?? (await this.#build(begin, end, { withoutItems: true, mayBeLive: true }));
     const known = cursor ? shells.findIndex((turn) => isAt(turn.anchor, cursor)) : -1;
     if (cursor && known === -1) throw staleCursor();
     const first = cursor?.item === undefined ? known + 1 : known;
     const last = Math.min(shells.length, first + limit);
     if (whole) return { turns: whole.slice(first, last), hasMore: last < whole.length };
-    const options = { mayBeLive: last === shells.length, window: windowOf(cursor) };
+    const options = { mayBeLive: last === shells.length, window: itemWindow(cursor) };
     return { turns: await this.#slice(shells, first, last, end, options), hasMore: last < shells.length };
   }
 
@@ -182,21 +182,21 @@ export class TurnPager<P> {
   async #onward({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const start = cursor ? this.#source.positionOf(cursor) : this.#source.begin;
     const skipped = cursor && cursor.item === undefined ? 1 : 0;
-    const turns = await this.#buildSome(start, skipped + limit + 1, windowOf(cursor));
+    const turns = await this.#buildSome(start, skipped + limit + 1, itemWindow(cursor));
     if (cursor && !(turns[0] && isAt(turns[0].anchor, cursor))) throw staleCursor();
     return { turns: turns.slice(skipped, skipped + limit), hasMore: turns.length > skipped + limit };
   }
 
   /** The turn that begins at a position, to be continued inside. */
   async #oneTurn(start: P, cursor: TurnCursor): Promise<BuiltTurn> {
-    const turns = await this.#buildSome(start, 2, windowOf(cursor));
+    const turns = await this.#buildSome(start, 2, itemWindow(cursor));
     const turn = turns.find(({ anchor }) => isAt(anchor, cursor));
     if (!turn) throw staleCursor();
     return turn;
   }
 
   /** Where so many turns begin before a place, those that were taken back made up for; undefined when there are fewer. */
-  async #startOfTurns(end: P, wanted: number): Promise<P | undefined> {
+  async #findTurnsStart(end: P, wanted: number): Promise<P | undefined> {
     let needed = wanted;
     let started = 0;
     for await (const { position, rolledBack } of this.#source.startsBefore(end)) {
@@ -313,7 +313,7 @@ function feed(builder: TurnBuilder, line: SourceLine, isLate = false): void {
   else if (unparsedHead !== undefined && !isLate) builder.addUnparsed(anchor, bytes, unparsedHead);
 }
 
-function windowOf(cursor: TurnCursor | undefined): ItemWindow | undefined {
+function itemWindow(cursor: TurnCursor | undefined): ItemWindow | undefined {
   return cursor?.itemId === undefined ? undefined : { itemId: cursor.itemId, from: cursor.from ?? 0 };
 }
 

@@ -60,7 +60,7 @@ export class CodexThread {
 
   /** Over a live thread; a turn that its history leaves open is gone on with. */
   static async over(live: LiveThread, store: ThreadStore, options: CodexThreadOptions): Promise<CodexThread> {
-    return new CodexThread(live, store, await openTurnOf(live, store), options);
+    return new CodexThread(live, store, await findOpenTurn(live, store), options);
   }
 
   get threadId(): ThreadId {
@@ -207,7 +207,7 @@ export const isEphemeral = (threadId: ThreadId, what: string) =>
   );
 
 /** The turn that a live thread's history ends in, when it was never ended. */
-async function openTurnOf({ threadId }: LiveThread, store: ThreadStore): Promise<OpenTurn | undefined> {
+async function findOpenTurn({ threadId }: LiveThread, store: ThreadStore): Promise<OpenTurn | undefined> {
   const { turns } = await store.listTurns({ threadId, order: 'newestFirst', limit: 1 });
   const last = turns[0];
   if (last?.status !== 'inProgress') return undefined;

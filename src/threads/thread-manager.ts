@@ -163,7 +163,7 @@ export class ThreadManager {
 
   /** Throws `thread_not_found`. */
   async readThread(threadId: ThreadId): Promise<StoredThread> {
-    return await this.#storeOf(
+    return await this.#fromThreadOrStore(
       threadId,
       (thread) => thread.read(),
       (store) => store.readThread(threadId),
@@ -185,7 +185,7 @@ export class ThreadManager {
   /** Throws `thread_not_found`, and `invalid_request` for a bad or stale cursor. */
   async listTurns(params: ListTurnsParams): Promise<TurnPage> {
     const { threadId } = params;
-    return await this.#storeOf(
+    return await this.#fromThreadOrStore(
       threadId,
       (thread) => thread.listTurns(params),
       (store) => store.listTurns(params),
@@ -291,7 +291,7 @@ export class ThreadManager {
   }
 
   /** An ephemeral thread answers for itself, all others from the store. */
-  async #storeOf<T>(
+  async #fromThreadOrStore<T>(
     threadId: ThreadId,
     ofThread: (thread: CodexThread) => Promise<T>,
     ofStore: (store: ThreadStore) => Promise<T>,
@@ -302,7 +302,7 @@ export class ThreadManager {
 
   async #family({ relation, threadId }: FamilyQuery): Promise<ThreadFamily> {
     const members =
-      relation === 'childrenOf'
+      relation === 'children'
         ? await this.#graph.listChildren(threadId)
         : (await this.#graph.listDescendants(threadId)).map((descendant) => descendant.threadId);
     // No relatives is an answer only for a thread that is there.

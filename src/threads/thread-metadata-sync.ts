@@ -1,8 +1,8 @@
 import { asThreadId, type ThreadId } from '../protocol/ids.js';
-import { factsOfLine, type LineFacts } from '../protocol/line-facts.js';
+import { type LineFacts, readLineFacts } from '../protocol/line-facts.js';
 import type { RolloutItem } from '../protocol/rollout-item.js';
 import { parseRolloutTime } from '../protocol/rollout-line.js';
-import { type SessionMeta, sessionMetaOf } from '../protocol/session-meta.js';
+import { parseSessionMeta, type SessionMeta } from '../protocol/session-meta.js';
 import { mergePatches, presentFields, type ThreadMetadataPatch } from '../store/thread-patch.js';
 import type { CreateThreadParams, StoredThread } from '../store/thread-store.js';
 
@@ -116,13 +116,13 @@ export class ThreadMetadataSync {
   }
 
   #patchOf(item: RolloutItem, now: number): ThreadMetadataPatch {
-    if (item.type !== 'session_meta') return this.#patchOfFacts(factsOfLine(item), now);
-    const meta = sessionMetaOf({ ...item, timestamp: new Date(now).toISOString(), ordinal: undefined });
+    if (item.type !== 'session_meta') return this.#patchFromFacts(readLineFacts(item), now);
+    const meta = parseSessionMeta({ ...item, timestamp: new Date(now).toISOString(), ordinal: undefined });
     // Those of other threads came with copied history.
-    return meta && asThreadId(meta.id) === this.#threadId ? this.#patchOfMeta(meta) : {};
+    return meta && asThreadId(meta.id) === this.#threadId ? this.#patchFromMeta(meta) : {};
   }
 
-  #patchOfMeta(meta: SessionMeta): ThreadMetadataPatch {
+  #patchFromMeta(meta: SessionMeta): ThreadMetadataPatch {
     if (meta.cwd) this.#known.cwd = true;
     const { git, memoryMode } = meta;
     return presentFields({
@@ -140,7 +140,7 @@ export class ThreadMetadataSync {
     });
   }
 
-  #patchOfFacts(facts: LineFacts, now: number): ThreadMetadataPatch {
+  #patchFromFacts(facts: LineFacts, now: number): ThreadMetadataPatch {
     const { firstCwd, goal, userText, startsTurn, ...plain } = facts;
     const cwd = plain.cwd ?? (this.#known.cwd ? undefined : firstCwd);
     if (cwd !== undefined) this.#known.cwd = true;

@@ -6,7 +6,7 @@ import type { AgentGraphStore } from '../store/agent-graph-store.js';
 import { newThread } from '../store/new-thread.js';
 import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../store/thread-store.js';
 import { CodexThread } from './codex-thread.js';
-import { gitInfoOf } from './git-info.js';
+import { readGitInfo } from './git-info.js';
 import { forkIsMade, LiveThread, type Warned } from './live-thread.js';
 import { newThreadId } from './new-id.js';
 import { threadSettings } from './thread-settings.js';
@@ -76,10 +76,10 @@ export class ThreadStarter {
       throw unsupported('an ephemeral thread has neither a name nor a parent', 'Leave those out, or ephemeral.');
     }
     const store = isEphemeral ? this.#parts.ephemeralStore() : this.#parts.store;
-    const git = await gitInfoOf(params.cwd);
+    const git = await readGitInfo(params.cwd);
     const { model, modelProvider } = params;
     const fresh = this.#newThread({ cwd: params.cwd, memoryMode: 'enabled', modelProvider, model }, git);
-    const made = { ...fresh, ...(parent ? spawnOf(parent, params) : {}) };
+    const made = { ...fresh, ...(parent ? spawnSource(parent, params) : {}) };
     const created = { ...made, historyMode: store.capabilities.defaultHistoryMode };
     const live = await LiveThread.create(store, created);
     return await live.guard(async () => {
@@ -94,7 +94,7 @@ export class ThreadStarter {
 
   async fork(source: StoredThread, { lastTurnId }: ForkOptions, onNamed: OnNamed): Promise<NewThread> {
     const { store } = this.#parts;
-    const git = (source.cwd === undefined ? undefined : await gitInfoOf(source.cwd)) ?? source.git;
+    const git = (source.cwd === undefined ? undefined : await readGitInfo(source.cwd)) ?? source.git;
     const memoryMode = source.memoryMode === 'disabled' ? 'disabled' : 'enabled';
     const thread = this.#newThread({ cwd: source.cwd, memoryMode, modelProvider: source.modelProvider }, git);
     const told: string[] = [];
@@ -140,7 +140,7 @@ export class ThreadStarter {
   }
 }
 
-function spawnOf(
+function spawnSource(
   parent: StoredThread,
   { agentNickname, agentRole }: StartThreadParams,
 ): Pick<

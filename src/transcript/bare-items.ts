@@ -3,7 +3,7 @@ import { asArray, asNumber, asObject, asString, type JsonObject, parseJson } fro
 import { asOutputText, type ItemDraft, outputBody, shellCommand, shortFields, textBody } from './item-draft.js';
 
 /** The item that a response item of a rollout of mid-2025 makes, or undefined when it makes none. */
-export function itemOfBareResponse(item: JsonObject): ItemDraft | undefined {
+export function itemFromBareResponse(item: JsonObject): ItemDraft | undefined {
   switch (item['type']) {
     case 'message': {
       const message = bareMessage(item);

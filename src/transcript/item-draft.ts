@@ -78,8 +78,8 @@ function shellWord(word: string): string {
   return word.includes("'") ? `"${word.replace(/["$`\\]/g, '\\$&')}"` : `'${word}'`;
 }
 
-/** A folder as a path: file URLs are unwrapped. */
-export function folderPath(cwd: unknown): string | undefined {
+/** A directory as a path: file URLs are unwrapped. */
+export function directoryPath(cwd: unknown): string | undefined {
   const text = asString(cwd);
   if (!text?.startsWith('file://')) return text;
   try {

@@ -2,9 +2,9 @@ import { asArray, asNumber, asObject, asString, asText, type JsonObject, jsonTex
 import {
   asOutputText,
   camelCase,
+  directoryPath,
   durationMs,
   fileChanges,
-  folderPath,
   type ItemDraft,
   outputBody,
   resultText,
@@ -13,10 +13,10 @@ import {
   shortText,
   textBody,
 } from './item-draft.js';
-import { itemOfCompleted } from './paginated-items.js';
+import { itemFromCompleted } from './paginated-items.js';
 
 /** The item that a legacy event makes, or undefined when it makes none (docs/codex-home.md, Legacy events). */
-export function itemOfLegacyEvent(event: JsonObject): ItemDraft | undefined {
+export function itemFromLegacyEvent(event: JsonObject): ItemDraft | undefined {
   const type = asString(event['type']) ?? '';
   return Object.hasOwn(SHAPES, type) ? SHAPES[type]?.(event) : undefined;
 }
@@ -56,7 +56,7 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
     itemId: callId(event),
     fields: shortFields({
       command: shellCommand(event['command']),
-      cwd: folderPath(event['cwd']),
+      cwd: directoryPath(event['cwd']),
       source: camelCase(event['source']),
       status: camelCase(event['status']) ?? (event['exit_code'] === 0 ? 'completed' : 'failed'),
       exitCode: asNumber(event['exit_code']),
@@ -150,7 +150,7 @@ const SHAPES: Readonly<Record<string, (event: JsonObject) => ItemDraft | undefin
     body: textBody('review', asOutputText(event['review_output'])),
   }),
   item_completed: (event) => {
-    const item = itemOfCompleted(asObject(event['item']) ?? {});
+    const item = itemFromCompleted(asObject(event['item']) ?? {});
     return item && COMPLETED_IN_LEGACY.has(item.type) ? item : undefined;
   },
 };

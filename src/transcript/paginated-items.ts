@@ -2,9 +2,9 @@ import { asArray, asObject, asString, type JsonObject, jsonText } from '../proto
 import {
   asOutputText,
   camelCase,
+  directoryPath,
   durationMs,
   fileChanges,
-  folderPath,
   type ItemDraft,
   outputBody,
   resultText,
@@ -18,7 +18,7 @@ import {
  * The item of an `item_completed` event. Its `type` is PascalCase in the rollout and camelCase for readers; a type
  * that is not known here is kept with its raw JSON (docs/codex-home.md, Items).
  */
-export function itemOfCompleted(item: JsonObject): ItemDraft | undefined {
+export function itemFromCompleted(item: JsonObject): ItemDraft | undefined {
   const stored = asString(item['type']);
   if (stored === undefined) return undefined;
   const type = stored.slice(0, 1).toLowerCase() + stored.slice(1);
@@ -40,7 +40,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   commandExecution: (item) => ({
     fields: shortFields({
       command: shellCommand(item['command']),
-      cwd: folderPath(item['cwd']),
+      cwd: directoryPath(item['cwd']),
       source: camelCase(item['source']),
       status: camelCase(item['status']),
       exitCode: item['exit_code'],

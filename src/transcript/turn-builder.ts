@@ -2,12 +2,12 @@ import { cutText, sliceText } from '../protocol/cut-text.js';
 import type { HistoryMode } from '../protocol/history-mode.js';
 import { asNumber, asObject, asString, type JsonObject } from '../protocol/json.js';
 import type { ItemHead } from '../protocol/line-head.js';
-import { factsOfType } from '../protocol/line-types.js';
+import { typeFacts } from '../protocol/line-types.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
-import { itemOfBareResponse } from './bare-items.js';
+import { itemFromBareResponse } from './bare-items.js';
 import type { ItemDraft } from './item-draft.js';
-import { itemOfLegacyEvent } from './legacy-items.js';
-import { itemOfCompleted } from './paginated-items.js';
+import { itemFromLegacyEvent } from './legacy-items.js';
+import { itemFromCompleted } from './paginated-items.js';
 import type { Turn, TurnAnchor, TurnItem, TurnStatus } from './turn.js';
 
 export interface TurnBuilderOptions {
@@ -80,7 +80,7 @@ export class TurnBuilder {
     if (line.type !== 'event_msg') return;
     const event = line.payload;
     const turnId = asString(event['turn_id']);
-    const part = factsOfType({ type: 'event_msg', payloadType: asString(event['type']) })?.turn;
+    const part = typeFacts({ type: 'event_msg', payloadType: asString(event['type']) })?.turn;
     if (onlyKnownTurns && (part === 'start' || turnId === undefined || !this.#byId.has(turnId))) return;
     switch (part) {
       case 'start':
@@ -108,7 +108,7 @@ export class TurnBuilder {
 
   /** A response item of a rollout of mid-2025: there, turns are made of nothing else. */
   #addBare({ type, payload }: RolloutLine, anchor: TurnAnchor): void {
-    const draft = type === 'response_item' ? itemOfBareResponse(payload) : undefined;
+    const draft = type === 'response_item' ? itemFromBareResponse(payload) : undefined;
     if (!draft) return;
     const turn = this.#turnFor(undefined, anchor, draft.type === 'userMessage');
     if (!turn) return;
@@ -255,10 +255,10 @@ export class TurnBuilder {
       this.#options.mode === 'paginated' && (ordinal !== undefined || event['type'] === 'item_completed');
     const completed = isPaginated && event['type'] === 'item_completed';
     const draft = completed
-      ? itemOfCompleted(asObject(event['item']) ?? {})
+      ? itemFromCompleted(asObject(event['item']) ?? {})
       : isPaginated
         ? undefined
-        : itemOfLegacyEvent(event);
+        : itemFromLegacyEvent(event);
     if (!draft) return;
     const turn = this.#turnFor(asString(event['turn_id']), anchor, draft.type === 'userMessage' && !isPaginated);
     if (!turn) return;

@@ -78,9 +78,9 @@ async function copyThread(source: ReadThread, importer: ThreadImporter, context:
     for (const note of [...source.problems, ...outcome.notes]) notes.add(note);
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
-    const isOfSource = error === source.failure;
-    if (!isOfSource && CONCERNS_ALL.has(error.code)) throw error;
-    if (isOfSource) failures.add(error);
+    const isSourceFailure = error === source.failure;
+    if (!isSourceFailure && CONCERNS_ALL.has(error.code)) throw error;
+    if (isSourceFailure) failures.add(error);
     report.failed.push({ threadId, problem: error.message });
     for (const note of source.problems) notes.add(note);
   }

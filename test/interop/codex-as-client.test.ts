@@ -35,13 +35,13 @@ describe('real Codex as the client of this server', () => {
       const line = { id, thread_name: `Rocket ${index} ${HALF}`, updated_at: new Date().toISOString() };
       appendFileSync(path.join(data.root, 'session_index.jsonl'), `${JSON.stringify(line)}\n`);
     }
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-client-'));
-    const home = path.join(folder, 'home');
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-client-'));
+    const home = path.join(directory, 'home');
     mkdirSync(home);
     const mock = await startMock();
     onTestFinished(async () => {
       await mock.stop();
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     });
     writeConfig(home, mock.port);
     const args = [path.join(PROJECT, 'dist/main.js'), '--home', data.root];
@@ -50,7 +50,10 @@ describe('real Codex as the client of this server', () => {
     const codex = new AppServer(home);
     onTestFinished(() => codex.stop().then(() => undefined));
     await codex.init();
-    const { thread } = await codex.send<{ thread: { id: string } }>('thread/start', { cwd: folder, model: 'gpt-5.4' });
+    const { thread } = await codex.send<{ thread: { id: string } }>('thread/start', {
+      cwd: directory,
+      model: 'gpt-5.4',
+    });
     const call = async <T>(tool: string, given: object): Promise<T> => {
       const asked = { threadId: thread.id, server: 'threadkeeper', tool, arguments: given };
       const { structuredContent } = await codex.send<{ structuredContent: T }>('mcpServer/tool/call', asked);

@@ -6,20 +6,20 @@ import { OurServer, type ThreadReading, type TreeResult } from '../support/mcp-c
 import { type CodexTurn, withAppServer } from './codex-answers.js';
 import { startMock, writeConfig } from './rig/with-codex.mjs';
 
-let folder: string;
+let directory: string;
 let home: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-forks-'));
-  home = path.join(folder, 'home');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-forks-'));
+  home = path.join(directory, 'home');
   mock = await startMock();
   writeConfig(home, mock.port);
 });
 
 afterAll(async () => {
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 const say = (text: string) => ({
@@ -45,7 +45,7 @@ describe('a fork of a paginated thread that we appended to', () => {
     'shows all turns in Codex (its base is %s)',
     async (base) => {
       const threadId = await withAppServer(home, async (codex) => {
-        const params = { cwd: folder, model: 'gpt-5.4', historyMode: 'paginated' };
+        const params = { cwd: directory, model: 'gpt-5.4', historyMode: 'paginated' };
         const { thread } = await codex.send<{ thread: { id: string } }>('thread/start', params);
         await codex.runTurn(thread.id, '[[answer:a]] of Codex');
         return thread.id;

@@ -12,20 +12,20 @@ const SECONDS = 40;
 const SERVERS = 3;
 const THREADS = 6;
 
-let folder: string;
+let directory: string;
 let home: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-hammer-'));
-  home = path.join(folder, 'codex-home');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-hammer-'));
+  home = path.join(directory, 'codex-home');
   mock = await startMock();
   writeConfig(home, mock.port);
 });
 
 afterAll(async () => {
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 /** What must be true of a thread at the end. */
@@ -45,7 +45,7 @@ describe('three servers and real Codex on one home, killed at random', () => {
     await withAppServer(home, async (codex) => {
       for (let n = 0; n < THREADS; n += 1) {
         const historyMode = n % 2 ? 'legacy' : 'paginated';
-        const params = { cwd: folder, model: 'gpt-5.4', historyMode };
+        const params = { cwd: directory, model: 'gpt-5.4', historyMode };
         const { thread } = await codex.send<{ thread: { id: string } }>('thread/start', params);
         await codex.runTurn(thread.id, `[[answer:a]] first of ${n}`);
         add(thread.id);
@@ -111,7 +111,7 @@ describe('three servers and real Codex on one home, killed at random', () => {
           : []),
       ]);
       if (tool === 'append_to_thread') promised?.possible.add(text);
-      const given = tool === 'start_thread' ? { cwd: folder, message: text } : { threadId, ...args };
+      const given = tool === 'start_thread' ? { cwd: directory, message: text } : { threadId, ...args };
       const { isError, structuredContent } = await server.client
         .callTool({ name: tool, arguments: { ...given } })
         .catch(() => ({ isError: undefined, structuredContent: {} }));

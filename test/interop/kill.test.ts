@@ -9,20 +9,20 @@ import { startMock, writeConfig } from './rig/with-codex.mjs';
 
 const KILLS = 60;
 
-let folder: string;
+let directory: string;
 let home: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-kill-'));
-  home = path.join(folder, 'codex-home');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-kill-'));
+  home = path.join(directory, 'codex-home');
   mock = await startMock();
   writeConfig(home, mock.port, { maxAgentDepth: 4 });
 });
 
 afterAll(async () => {
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 describe('kill -9 of the server at any moment of archive, rename or patch', () => {
@@ -58,7 +58,7 @@ async function makeThreads(): Promise<{ roots: string[]; all: string[] }> {
       ['paginated', '[[tree:2,2]] a tree'],
     ] as const) {
       const { thread } = await server.send<{ thread: { id: string } }>('thread/start', {
-        cwd: folder,
+        cwd: directory,
         model: 'gpt-5.4',
         historyMode,
       });
@@ -119,8 +119,8 @@ async function expectAllReadable(
       expect([...possible]).toContain(codex.get(id)?.thread.name ?? undefined);
     }
   }
-  // A thread whose move was killed is in both folders, readable by both; our next start ends the move.
-  for (const id of all) await vi.waitFor(() => expect(filesOf(id)).toHaveLength(1));
+  // A thread whose move was killed is in both directories, readable by both; our next start ends the move.
+  for (const id of all) await vi.waitFor(() => expect(filesFor(id)).toHaveLength(1));
   await server.stop();
 }
 
@@ -134,7 +134,7 @@ async function expectMovableAndResumable(id: string): Promise<void> {
   });
 }
 
-function filesOf(id: string): string[] {
+function filesFor(id: string): string[] {
   return readdirSync(home, { recursive: true })
     .map(String)
     .filter((name) => name.includes(id) && name.endsWith('.jsonl'));

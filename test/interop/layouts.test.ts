@@ -20,7 +20,7 @@ import { AppServer, startMock, writeConfig } from './rig/with-codex.mjs';
 /** A home as people have them. */
 interface Layout {
   /** Made before Codex runs for the first time; what both programs are told. */
-  readonly prepare?: (home: string, folder: string) => Readonly<Record<string, string>>;
+  readonly prepare?: (home: string, directory: string) => Readonly<Record<string, string>>;
   /** What becomes of the home when Codex has written its threads. */
   readonly change?: (home: string, ids: readonly string[]) => void;
   /** The names of the rollouts keep them from being moved, and Codex from showing turns of paginated ones. */
@@ -32,8 +32,8 @@ const configure = (home: string, line: string) => {
   writeFileSync(file, `${line}\n${readFileSync(file, 'utf8')}`);
 };
 
-const linked = (home: string, folder: string, name: string) => {
-  const elsewhere = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/threadkeeper-') : path.join(folder, 'elsewhere');
+const linked = (home: string, directory: string, name: string) => {
+  const elsewhere = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/threadkeeper-') : path.join(directory, 'elsewhere');
   mkdirSync(elsewhere, { recursive: true });
   symlinkSync(elsewhere, path.join(home, name));
   onTestFinished(() => rmSync(elsewhere, { recursive: true, force: true }));
@@ -66,16 +66,16 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
     },
   },
   'the DB below ~ by config.toml': {
-    prepare: (home, folder) => {
-      mkdirSync(path.join(folder, 'databases'));
+    prepare: (home, directory) => {
+      mkdirSync(path.join(directory, 'databases'));
       configure(home, 'sqlite_home = "~/databases"');
-      return { HOME: folder };
+      return { HOME: directory };
     },
   },
   'the DB elsewhere by config.toml': {
-    prepare: (home, folder) => {
-      mkdirSync(path.join(folder, 'databases'));
-      configure(home, `sqlite_home = ${JSON.stringify(path.join(folder, 'databases'))}`);
+    prepare: (home, directory) => {
+      mkdirSync(path.join(directory, 'databases'));
+      configure(home, `sqlite_home = ${JSON.stringify(path.join(directory, 'databases'))}`);
       return {};
     },
   },
@@ -85,8 +85,10 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
       writeFileSync(path.join(home, 'state_7.sqlite'), '');
     },
   },
-  'sessions linked to another disk': { prepare: (home, folder) => linked(home, folder, 'sessions') },
-  'archived_sessions linked to another disk': { prepare: (home, folder) => linked(home, folder, 'archived_sessions') },
+  'sessions linked to another disk': { prepare: (home, directory) => linked(home, directory, 'sessions') },
+  'archived_sessions linked to another disk': {
+    prepare: (home, directory) => linked(home, directory, 'archived_sessions'),
+  },
   'rollouts with the names of copies': {
     change: (home, ids) => rename(home, ids, (old) => old.replace('.jsonl', ' (1).jsonl')),
     hasOddNames: true,
@@ -102,22 +104,22 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
   },
 };
 
-let folder: string;
+let directory: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-layouts-'));
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-layouts-'));
   mock = await startMock();
 });
 
 afterAll(async () => {
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 describe.each(Object.entries(LAYOUTS))('a home with %s', (_, { prepare, change, hasOddNames = false }) => {
   it('has each of our writes in a running and in a fresh Codex', async () => {
-    const own = mkdtempSync(path.join(folder, 'case-'));
+    const own = mkdtempSync(path.join(directory, 'case-'));
     const home = path.join(own, 'home');
     mkdirSync(home);
     writeConfig(home, mock.port);
@@ -210,11 +212,11 @@ describe.each(Object.entries(LAYOUTS))('a home with %s', (_, { prepare, change, 
 
 describe('no home at all', () => {
   it('becomes one with the first thread, which a fresh Codex lists and continues', async () => {
-    const home = path.join(mkdtempSync(path.join(folder, 'case-')), 'home');
+    const home = path.join(mkdtempSync(path.join(directory, 'case-')), 'home');
     const ours = await new OurServer(home).start();
     expect((await ours.call<ThreadList>('list_threads', {})).warnings?.join()).toContain(home);
     expect(existsSync(home)).toBe(false);
-    const params = { cwd: folder, message: 'from here', name: 'First', modelProvider: 'mock' };
+    const params = { cwd: directory, message: 'from here', name: 'First', modelProvider: 'mock' };
     const { thread } = await ours.call<ThreadReading>('start_thread', params);
     await ours.call('close_thread', { threadId: thread.threadId });
     writeConfig(home, mock.port);

@@ -9,22 +9,22 @@ import { startMock, writeConfig } from './rig/with-codex.mjs';
 
 const KILLS = 200;
 
-let folder: string;
+let directory: string;
 let home: string;
 /** Calls that were acknowledged. */
 let answered = 0;
 let mock: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-live-kill-'));
-  home = path.join(folder, 'codex-home');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-live-kill-'));
+  home = path.join(directory, 'codex-home');
   mock = await startMock();
   writeConfig(home, mock.port);
 });
 
 afterAll(async () => {
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 /** What must be in a thread: acknowledged texts in order; between two of them perhaps one that a kill came upon. */
@@ -79,7 +79,7 @@ async function threadsOfCodex(): Promise<string[]> {
   return await withAppServer(home, async (codex) => {
     const ids: string[] = [];
     for (const historyMode of ['legacy', 'paginated']) {
-      const params = { cwd: folder, model: 'gpt-5.4', historyMode };
+      const params = { cwd: directory, model: 'gpt-5.4', historyMode };
       const { thread } = await codex.send<{ thread: { id: string } }>('thread/start', params);
       await codex.runTurn(thread.id, '[[answer:a]] begun by Codex');
       ids.push(thread.id);
@@ -93,7 +93,7 @@ async function threadsOfOurs(): Promise<string[]> {
   const ids: string[] = [];
   for (const message of ['one', 'two']) {
     const { thread } = await server.call<ThreadReading>('start_thread', {
-      cwd: folder,
+      cwd: directory,
       message: `begun by us: ${message}`,
     });
     ids.push(thread.threadId);

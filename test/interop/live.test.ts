@@ -6,7 +6,7 @@ import { OurServer, type ThreadList, type ThreadReading, type TreeResult } from 
 import { type CodexItem, type CodexThread, type CodexTurn, withAppServer } from './codex-answers.js';
 import { AppServer, startMock, writeConfig } from './rig/with-codex.mjs';
 
-let folder: string;
+let directory: string;
 let home: string;
 let cwd: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
@@ -15,9 +15,9 @@ let running: AppServer;
 let ours: OurServer;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-live-'));
-  home = path.join(folder, 'codex-home');
-  cwd = path.join(folder, 'work');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-live-'));
+  home = path.join(directory, 'codex-home');
+  cwd = path.join(directory, 'work');
   mkdirSync(cwd);
   mock = await startMock();
   writeConfig(home, mock.port, { maxAgentDepth: 4 });
@@ -30,7 +30,7 @@ afterAll(async () => {
   await ours?.stop();
   await running?.stop();
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 const user = (text: string) => ({ type: 'userMessage', text });
@@ -101,13 +101,13 @@ function linesOf(id: string): { ordinal?: number }[] {
 describe('a thread that we record', () => {
   let id: string;
 
-  it('is listed by Codex with its name, preview, folder and source, while we still have it open', async () => {
-    id = await start({ name: 'Recorded here', message: 'What is in this folder?' });
+  it('is listed by Codex with its name, preview, directory and source, while we still have it open', async () => {
+    id = await start({ name: 'Recorded here', message: 'What is in this directory?' });
     await append(id, shell('completed'), shell('failed'), agent('Two files.'));
     const { rows } = await running.listAll<CodexThread>('thread/list', { sourceKinds: ['appServer'], limit: 50 });
     expect(rows.find((thread) => thread.id === id)).toMatchObject({
       name: 'Recorded here',
-      preview: 'What is in this folder?',
+      preview: 'What is in this directory?',
       cwd,
       source: 'appServer',
       modelProvider: 'mock',
@@ -118,7 +118,7 @@ describe('a thread that we record', () => {
   it('is read by Codex with all its turns and items', async () => {
     await append(id, user('And now?'), agent('Nothing new.'));
     const expected = [
-      ['What is in this folder?', 'shell', 'shell', 'Two files.'],
+      ['What is in this directory?', 'shell', 'shell', 'Two files.'],
       ['And now?', 'Nothing new.'],
     ];
     expect(await ourTexts(id)).toEqual(expected);
@@ -152,12 +152,12 @@ describe('a thread that we record', () => {
 
   it('goes on in Codex, then here, then in Codex again', async () => {
     const before = await ourTexts(id);
-    const codexs = ['[[answer:from Codex]] asked of Codex', 'from Codex'];
-    expect(await codexGoesOn(id, 'from Codex')).toEqual([...before, codexs]);
+    const codexDb = ['[[answer:from Codex]] asked of Codex', 'from Codex'];
+    expect(await codexGoesOn(id, 'from Codex')).toEqual([...before, codexDb]);
     await append(id, user('Back here'), agent('Yes'));
     await close(id);
     const again = ['[[answer:once more]] asked of Codex', 'once more'];
-    const all = [...before, codexs, ['Back here', 'Yes'], again];
+    const all = [...before, codexDb, ['Back here', 'Yes'], again];
     expect(await codexGoesOn(id, 'once more')).toEqual(all);
     expect(await ourTexts(id)).toEqual(all);
   });
@@ -180,11 +180,11 @@ describe.each(['legacy', 'paginated'] as const)('a %s thread of Codex', (mode) =
       ['Here', 'shell', 'Done'],
       ['Here again', 'Done again'],
     ];
-    const codexs = ['[[answer:two]] asked of Codex', 'two'];
-    expect(await codexGoesOn(id, 'two')).toEqual([begun, ...here, codexs]);
+    const codexDb = ['[[answer:two]] asked of Codex', 'two'];
+    expect(await codexGoesOn(id, 'two')).toEqual([begun, ...here, codexDb]);
     await append(id, user('Last'), agent('Bye'));
     await close(id);
-    const all = [begun, ...here, codexs, ['Last', 'Bye']];
+    const all = [begun, ...here, codexDb, ['Last', 'Bye']];
     expect(await ourTexts(id)).toEqual(all);
     const more = ['[[answer:three]] asked of Codex', 'three'];
     expect(await codexGoesOn(id, 'three')).toEqual([...all, more]);
@@ -211,8 +211,8 @@ describe.each(['legacy', 'paginated'] as const)('a %s thread of Codex', (mode) =
       expect(await ourTexts(threadId)).toEqual(inherited);
       await append(threadId, user('In the fork'), agent('Yes'));
       await close(threadId);
-      const codexs = ['[[answer:fork]] asked of Codex', 'fork'];
-      const all = [...inherited, ['In the fork', 'Yes'], codexs];
+      const codexDb = ['[[answer:fork]] asked of Codex', 'fork'];
+      const all = [...inherited, ['In the fork', 'Yes'], codexDb];
       expect(await codexGoesOn(threadId, 'fork')).toEqual(all);
       expect(await ourTexts(threadId)).toEqual(all);
       const { thread } = await running.send<{ thread: CodexThread }>('thread/read', { threadId });

@@ -21,18 +21,18 @@ import {
 const realHome = inject('realHome');
 const realThreads = inject('realThreads');
 
-let folder: string;
+let directory: string;
 let codex: Map<string, CodexAnswer>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-interop-'));
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-interop-'));
   codex = await codexAnswers(
     realHome,
     Object.values(realThreads).map(({ id }) => id),
   );
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('reading a home that real Codex wrote, with its DB', () => {
   const server = served(() => realHome);
@@ -120,7 +120,7 @@ describe('reading the same home with its DB deleted', () => {
   });
 
   it('says the same as a Codex that had to rebuild its DB, but for what that lost', async () => {
-    const target = path.join(folder, 'rebuilt');
+    const target = path.join(directory, 'rebuilt');
     cpSync(realHome, target, { recursive: true, preserveTimestamps: true });
     removeSqlite(target, /^state_/);
     const rebuilt = await codexAnswers(target, []);
@@ -163,7 +163,7 @@ function served(home: () => string): () => OurServer {
 function copied(change: (home: string) => void): () => string {
   let target = '';
   beforeAll(() => {
-    target = mkdtempSync(path.join(folder, 'home-'));
+    target = mkdtempSync(path.join(directory, 'home-'));
     cpSync(realHome, target, { recursive: true, preserveTimestamps: true });
     change(target);
   });

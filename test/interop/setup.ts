@@ -14,9 +14,9 @@ declare module 'vitest' {
 /** Installs Codex and lets it write one home, which the suites read; each that writes makes its own. */
 export default async function setup(project: TestProject): Promise<() => void> {
   installCodex();
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-real-'));
-  const { home, threads } = await makeRealHome(folder);
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-real-'));
+  const { home, threads } = await makeRealHome(directory);
   project.provide('realHome', home);
   project.provide('realThreads', threads);
-  return () => rmSync(folder, { recursive: true, force: true });
+  return () => rmSync(directory, { recursive: true, force: true });
 }

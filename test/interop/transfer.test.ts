@@ -15,13 +15,13 @@ const ids = Object.values(realThreads).map(({ id }) => id);
 const schema = `interop_${process.pid}`;
 const env = { THREADKEEPER_STORE: inject('postgresUrl') };
 
-let folder: string;
+let directory: string;
 let codex: Map<string, CodexAnswer>;
 let model: Awaited<ReturnType<typeof startMock>>;
 
 beforeAll(async () => {
   model = await startMock();
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-transfer-'));
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-transfer-'));
   codex = await codexAnswers(realHome, ids);
   const { code, stdout, stderr } = await runProgram(['import', '--from', realHome, '--schema', schema], env);
   expect(`${stderr}${stdout}`).toMatch(/ copied, \d+ lines of history/);
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await model.stop();
   await sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 describe('a home that real Codex wrote, imported into PostgreSQL', () => {
@@ -50,7 +50,7 @@ describe('a home that real Codex wrote, imported into PostgreSQL', () => {
 });
 
 describe('the same threads, exported into a home where Codex was started once', () => {
-  const home = () => path.join(folder, 'with-db');
+  const home = () => path.join(directory, 'with-db');
 
   beforeAll(async () => {
     await exported(home(), true);
@@ -59,7 +59,7 @@ describe('the same threads, exported into a home where Codex was started once', 
   it('are what real Codex answers, all metadata and edges included', async () => {
     const back = await codexAnswers(home(), ids);
     expect([...back.keys()].sort()).toEqual([...codex.keys()].sort());
-    for (const [id, answer] of codex) expect(metadataOf(back.get(id))).toEqual(metadataOf(answer));
+    for (const [id, answer] of codex) expect(readMetadata(back.get(id))).toEqual(readMetadata(answer));
     expect(edgesOf(home())).toEqual(edgesOf(realHome));
   });
 
@@ -89,7 +89,7 @@ describe('the same threads, exported into a home where Codex was started once', 
 });
 
 describe('the same threads, exported into an empty home', () => {
-  const home = () => path.join(folder, 'empty');
+  const home = () => path.join(directory, 'empty');
 
   beforeAll(async () => {
     await exported(home(), false);
@@ -105,7 +105,7 @@ describe('the same threads, exported into an empty home', () => {
       const { recencyAt: _, ...durable } = { ...expected(answer), historyMode: answer.thread.historyMode };
       // The times of a reverted thread, and of one that was written while it was copied, follow from its file.
       const { createdAt: __, updatedAt: ___, ...rest } = durable;
-      expect(metadataOf(back.get(id))).toMatchObject(rest);
+      expect(readMetadata(back.get(id))).toMatchObject(rest);
     }
     // Those of paginated threads it shows when it has resumed them, as above.
     const legacy = [...codex].filter(([, { thread }]) => thread.historyMode === 'legacy');
@@ -144,6 +144,6 @@ async function expectSameTurnsInCodex(home: string): Promise<void> {
   for (const [id, { turns }] of codex) expect(back.get(id)?.turns).toEqual(turns);
 }
 
-function metadataOf(answer: CodexAnswer | undefined) {
+function readMetadata(answer: CodexAnswer | undefined) {
   return answer && { ...expected(answer), historyMode: answer.thread.historyMode };
 }

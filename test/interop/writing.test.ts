@@ -14,7 +14,7 @@ interface Seen {
   readonly isArchived: boolean;
 }
 
-let folder: string;
+let directory: string;
 let home: string;
 let cwd: string;
 let mock: Awaited<ReturnType<typeof startMock>>;
@@ -23,9 +23,9 @@ let running: AppServer;
 let ours: OurServer;
 
 beforeAll(async () => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-writing-'));
-  home = path.join(folder, 'codex-home');
-  cwd = path.join(folder, 'work');
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-writing-'));
+  home = path.join(directory, 'codex-home');
+  cwd = path.join(directory, 'work');
   mkdirSync(cwd);
   mock = await startMock();
   writeConfig(home, mock.port, { maxAgentDepth: 4 });
@@ -38,7 +38,7 @@ afterAll(async () => {
   await ours?.stop();
   await running?.stop();
   await mock?.stop();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 for (const mode of ['legacy', 'paginated'] as const) {
@@ -207,12 +207,12 @@ describe('a reverted thread, which has two files, and a fork, which builds on an
       await server.send('thread/revert', { threadId: id, beforeTurnId: rows[0]?.id });
       return thread.id;
     });
-    expect(filesOf('sessions', id)).toHaveLength(2);
+    expect(filesFor('sessions', id)).toHaveLength(2);
     await ours.call('update_thread_metadata', { threadId: id, gitInfo: { branch: 'after-revert' } });
     await ours.call('update_thread_metadata', { threadId: forkId, gitInfo: { branch: 'fork' }, name: 'The fork' });
     await ours.call('archive_thread', { threadId: id });
-    expect(filesOf('sessions', id)).toHaveLength(0);
-    expect(filesOf('archived_sessions', id)).toHaveLength(2);
+    expect(filesFor('sessions', id)).toHaveLength(0);
+    expect(filesFor('archived_sessions', id)).toHaveLength(2);
     expect((await ours.turnsOf(forkId)).map(({ items }) => items[0]?.['text'])).toEqual([
       '[[answer:a]] keep me',
       '[[answer:b]] revert me',
@@ -316,7 +316,7 @@ async function archivedByCodex(root: string, members: readonly string[]): Promis
 }
 
 function copyWithoutDb(): string {
-  const copy = mkdtempSync(path.join(folder, 'copy-'));
+  const copy = mkdtempSync(path.join(directory, 'copy-'));
   cpSync(home, copy, { recursive: true, preserveTimestamps: true });
   for (const file of readdirSync(copy)) if (/\.sqlite/.test(file)) rmSync(path.join(copy, file));
   return copy;
@@ -329,7 +329,7 @@ function rowOf(where: string, id: string): Record<string, unknown> {
   return Object(row);
 }
 
-function filesOf(root: string, id: string): string[] {
+function filesFor(root: string, id: string): string[] {
   const names = readdirSync(path.join(home, root), { recursive: true }).map(String);
   return names.filter((name) => name.includes(id) && name.endsWith('.jsonl'));
 }

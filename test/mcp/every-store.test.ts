@@ -15,7 +15,7 @@ toolSuite("a home with Codex's state DB", async () => {
   return await connect(home);
 });
 
-toolSuite('a home with a state DB of our own', () => connect(new TestHome(), { ownStateDb: 'create' }));
+toolSuite('a home with a state DB of our own', () => connect(new TestHome(), { indexUse: 'create' }));
 
 toolSuite('a home without a state DB', () => connect(new TestHome(), { useStateDb: false }));
 

@@ -47,7 +47,7 @@ export function toolSuite(name: string, connected: () => Promise<Connection>): v
       expect(turns?.[0]?.items[0]).toMatchObject({ text });
     });
 
-    it('list by folder, text, source and time, in pages that neither skip nor repeat', async () => {
+    it('list by directory, text, source and time, in pages that neither skip nor repeat', async () => {
       const server = await connected();
       const ids: string[] = [];
       for (let index = 0; index < 7; index += 1) {

@@ -76,7 +76,7 @@ const MOVER = `
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 3);
   }`;
 
-describe('folders of the home that are one', () => {
+describe('directories of the home that are one', () => {
   it.each([
     ['sessions', 'archived_sessions'],
     ['sessions/archived', 'archived_sessions'],
@@ -91,7 +91,7 @@ describe('folders of the home that are one', () => {
     });
     const count = () => readdirSync(path.join(home.root, target)).filter((name) => name.endsWith('.jsonl')).length;
     for (const useStateDb of [false, true]) {
-      const { manager } = await open(home.root, { useStateDb, ownStateDb: 'create' });
+      const { manager } = await open(home.root, { useStateDb, indexUse: 'create' });
       for (let round = 0; round < 3; round += 1) {
         await manager.listThreads(ALL);
         for (const id of ids) {
@@ -260,8 +260,8 @@ describe('rows that make no sense', () => {
     const db = rows(home);
     const fine = home.rollout({ turns: [['fine', 'a']] });
     addRow(db, { id: fine.id, rollout_path: fine.file, preview: 'fine' });
-    mkdirSync(path.join(home.root, 'sessions/folder.jsonl'));
-    addRow(db, { id: newId(), rollout_path: path.join(home.root, 'sessions/folder.jsonl') });
+    mkdirSync(path.join(home.root, 'sessions/directory.jsonl'));
+    addRow(db, { id: newId(), rollout_path: path.join(home.root, 'sessions/directory.jsonl') });
     const packed = home.rollout({ compressed: true });
     writeFileSync(packed.file, 'garbage');
     addRow(db, { id: packed.id, rollout_path: packed.file });
@@ -300,7 +300,7 @@ describe('rollouts that make no sense', () => {
         id: 'f',
         changes: Object.fromEntries(
           Array.from({ length: 1500 }, (_, n) => [
-            `/very/long/folder/name/${'x'.repeat(40)}/${n}`,
+            `/very/long/directory/name/${'x'.repeat(40)}/${n}`,
             { type: 'add', content: 'c' },
           ]),
         ),

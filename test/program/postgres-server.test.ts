@@ -94,9 +94,9 @@ describe('two servers on one database', () => {
 
 describe('a server on a database', () => {
   it('makes no file anywhere', async () => {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-nothing-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const server = await serving(newSchema(), { env: { HOME: folder, TMPDIR: folder, CODEX_HOME: folder } });
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-nothing-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const server = await serving(newSchema(), { env: { HOME: directory, TMPDIR: directory, CODEX_HOME: directory } });
     const threadId = await started(server);
     await server.call('fork_thread', { threadId });
     await server.call('set_thread_name', { threadId, name: 'x' });
@@ -105,7 +105,7 @@ describe('a server on a database', () => {
     await server.call('list_threads', { archived: 'include' });
     const opened = readdirSync(`/proc/${server.pid}/fd`).flatMap((fd) => linkOf(server.pid, fd));
     expect(opened.filter((target) => /sqlite|jsonl/.test(target))).toEqual([]);
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   it('that changes nothing offers only the tools that read, and makes no table', async () => {
@@ -174,7 +174,7 @@ describe('a server on a database', () => {
     expect(plain.stderr).toContain('takes no TLS');
     const ca = path.join(mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-ca-')), 'ca.crt');
     onTestFinished(() => rmSync(path.dirname(ca), { recursive: true }));
-    copyFileSync(turnTlsOn(database.folder, 'IP:127.0.0.1'), ca);
+    copyFileSync(turnTlsOn(database.directory, 'IP:127.0.0.1'), ca);
     await database.restart();
     const server = await serving('threadkeeper', { store: `${database.url}?sslmode=verify-full&sslrootcert=${ca}` });
     await started(server);
@@ -192,7 +192,7 @@ describe('a server on a database', () => {
 });
 
 describe('a database of an older version', () => {
-  it('gets its folders in the spelling that is compared now', async () => {
+  it('gets its directories in the spelling that is compared now', async () => {
     const schema = newSchema();
     const first = await serving(schema);
     const windows = await started(first, { cwd: 'C:\\Users\\Dev\\App' });

@@ -27,7 +27,7 @@ const NONE = { there: 0, removed: 0 };
 
 async function served(home: TestHome) {
   const { id } = home.rollout({ turns: [['q', 'a']] });
-  const { manager, stateDb, backfilled } = await open(home.root, { ownStateDb: 'create' });
+  const { manager, stateDb, backfilled } = await open(home.root, { indexUse: 'create' });
   await backfilled;
   return { stateDb, write: (name: string) => manager.updateThreadMetadata(id, { name }) };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HeadReader, headOfLine } from '../../src/protocol/line-head.js';
+import { HeadReader, readLineHead } from '../../src/protocol/line-head.js';
 import { EVENT_TYPES, LINE_TYPES, RESPONSE_ITEM_TYPES } from '../../src/protocol/line-types.js';
 
 const TIME = '2026-10-01T10:00:00.000Z';
@@ -23,7 +23,7 @@ describe('the beginning of a line, read as bytes', () => {
   it('tells the same of every known type as the pattern does', () => {
     expect(lines.length).toBeGreaterThan(100);
     for (const line of lines) {
-      const { type, payloadType, facts } = headOfLine(line) ?? {};
+      const { type, payloadType, facts } = readLineHead(line) ?? {};
       const isToldFurther = type === 'event_msg' || type === 'response_item';
       expect(reading(line).head).toEqual({ type, payloadType: isToldFurther ? payloadType : undefined, facts });
     }
@@ -46,14 +46,14 @@ describe('the beginning of a line, read as bytes', () => {
     ['without a payload', `{"timestamp":"${TIME}","type":"compacted"}`],
     ['whose payload has its type late', `{"timestamp":"${TIME}","type":"event_msg","payload":{"a":1,"type":"error"}}`],
   ])('tells of a line %s what the pattern tells', (_, line) => {
-    expect(reading(line).head).toEqual(headOfLine(line));
+    expect(reading(line).head).toEqual(readLineHead(line));
     expect(reading(line).item).toBeUndefined();
   });
 
   it('does not read on after the end of the line', () => {
     for (const line of lines.slice(0, 40)) {
       for (let length = 0; length < line.length; length += 1) {
-        expect(reading(line.slice(0, length)).head?.facts).toEqual(headOfLine(line.slice(0, length))?.facts);
+        expect(reading(line.slice(0, length)).head?.facts).toEqual(readLineHead(line.slice(0, length))?.facts);
       }
     }
   });

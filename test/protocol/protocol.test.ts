@@ -3,7 +3,7 @@ import { foldCase } from '../../src/protocol/fold-case.js';
 import { asThreadId, parseThreadId } from '../../src/protocol/ids.js';
 import { parseRolloutLine, parseRolloutTime } from '../../src/protocol/rollout-line.js';
 import { sessionSource, storedSessionSource } from '../../src/protocol/session-source.js';
-import { userTextOf } from '../../src/protocol/user-text.js';
+import { parseUserText } from '../../src/protocol/user-text.js';
 import { isEmptyPatch, mergePatches, presentFields } from '../../src/store/thread-patch.js';
 
 describe('a metadata patch', () => {
@@ -112,7 +112,7 @@ describe('a rollout line', () => {
 });
 
 describe('what a person asked', () => {
-  const said = (message: string, more = {}) => userTextOf({ type: 'user_message', message, ...more });
+  const said = (message: string, more = {}) => parseUserText({ type: 'user_message', message, ...more });
 
   it('is the text, or what comes after the request marker', () => {
     expect(said('  hello ')?.text).toBe('hello');
@@ -136,9 +136,9 @@ describe('what a person asked', () => {
         { type: 'text', text: 'b' },
       ],
     };
-    expect(userTextOf({ type: 'item_completed', item })?.text).toBe('ab');
+    expect(parseUserText({ type: 'item_completed', item })?.text).toBe('ab');
     expect(
-      userTextOf({ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] }),
+      parseUserText({ type: 'message', role: 'user', content: [{ type: 'input_text', text: 'context' }] }),
     ).toBeUndefined();
   });
 });

@@ -52,7 +52,7 @@ async function questionsOf(store: ThreadStore, threadId: ThreadId): Promise<(str
   return turns.map(({ items }) => items[0]?.body?.text);
 }
 
-async function historyOf(store: ThreadStore, threadId: ThreadId): Promise<RolloutItem[]> {
+async function readHistory(store: ThreadStore, threadId: ThreadId): Promise<RolloutItem[]> {
   const items: RolloutItem[] = [];
   for await (const { type, payload } of store.loadHistory(threadId)) {
     // What stands at the beginning of a thread is the store's own.
@@ -91,7 +91,7 @@ export function liveThreadContract(make: StoreFactory): void {
       await store.createThread(params);
       expect(await store.readThread(threadId)).toMatchObject({ threadId, preview: '', source: { kind: 'mcp' } });
       expect(await store.listTurns({ threadId, order: 'newestFirst', limit: 5 })).toMatchObject({ turns: [] });
-      expect(await historyOf(store, threadId)).toEqual([]);
+      expect(await readHistory(store, threadId)).toEqual([]);
       await store.flushThread(threadId);
       await store.appendItems(threadId, [eventItem({ type: 'warning' })]);
       expect(await listedIds(store)).toEqual([]);
@@ -174,7 +174,7 @@ export function liveThreadContract(make: StoreFactory): void {
         await store.appendItems(threadId, items.slice(0, 3));
         await store.appendItems(threadId, items.slice(3));
         expect(await questionsOf(store, threadId)).toEqual(['one', 'two']);
-        expect(await historyOf(store, threadId)).toEqual(plain(items));
+        expect(await readHistory(store, threadId)).toEqual(plain(items));
         await store.shutdownThread(threadId);
         expect(await questionsOf(store, threadId)).toEqual(['one', 'two']);
       },
@@ -186,7 +186,7 @@ export function liveThreadContract(make: StoreFactory): void {
       await store.createThread(params);
       const kept = eventItem({ type: 'user_message', message: 'kept' });
       await store.appendItems(params.threadId, [eventItem({ type: 'agent_message_delta', delta: 'x' }), kept]);
-      expect(await historyOf(store, params.threadId)).toEqual([kept]);
+      expect(await readHistory(store, params.threadId)).toEqual([kept]);
     });
 
     it('fails with thread_not_found after shutdown, for a cold thread and for none', async () => {
@@ -213,7 +213,7 @@ export function liveThreadContract(make: StoreFactory): void {
       await store.createThread(params);
       const items = Array.from({ length: 50 }, (_, n) => eventItem({ type: 'user_message', message: `m${n}` }));
       await Promise.all(items.map((item) => store.appendItems(params.threadId, [item])));
-      expect(await historyOf(store, params.threadId)).toEqual(items);
+      expect(await readHistory(store, params.threadId)).toEqual(items);
     });
   });
 

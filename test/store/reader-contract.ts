@@ -130,7 +130,7 @@ export function threadReaderContract(name: string, make: ReaderFactory): void {
         expect(await idsOf(store, { filter: { gitBranch: 'feat' } })).toEqual([]);
       });
 
-      it('filters by folder: that one and all below it, however it is written', async () => {
+      it('filters by directory: that one and all below it, however it is written', async () => {
         const top = seed({ cwd: '/nowhere/app' });
         const below = seed({ cwd: '/nowhere/app/packages/core' });
         const sibling = seed({ cwd: '/nowhere/app-two' });
@@ -144,8 +144,8 @@ export function threadReaderContract(name: string, make: ReaderFactory): void {
         expect(await idsOf(store, { filter: { cwds: ['/nowhere/app-two', '/elsewhere'] } })).toEqual([sibling.id]);
       });
 
-      it('filters by folder without regard to case and to accents where their file systems do', async () => {
-        const folders = [
+      it('filters by directory without regard to case and to accents where their file systems do', async () => {
+        const directories = [
           'C:\\Users\\Dev\\App',
           '\\\\Server\\Share\\App',
           '\\\\?\\UNC\\Other\\Share\\App',
@@ -153,7 +153,7 @@ export function threadReaderContract(name: string, make: ReaderFactory): void {
           '/nowhere/caf\u00e9/app',
           '/nowhere/Case/App',
         ];
-        const seeds = folders.map((cwd) => seed({ cwd }));
+        const seeds = directories.map((cwd) => seed({ cwd }));
         const store = await make(seeds);
         const found = async (cwd: string) => {
           const ids = await idsOf(store, { filter: { cwds: [cwd] } });
@@ -185,7 +185,7 @@ export function threadReaderContract(name: string, make: ReaderFactory): void {
         const seeds = [seed(), seed(), seed()];
         const members = seeds.slice(1).map(({ id }) => id);
         const store = await make(seeds);
-        const within = { relation: 'childrenOf', threadId: seeds[0]?.id ?? newId(), members } as const;
+        const within = { relation: 'children', threadId: seeds[0]?.id ?? newId(), members } as const;
         expect((await idsOf(store, { filter: { within } })).sort()).toEqual([...members].sort());
         expect(await idsOf(store, { filter: { within: { ...within, members: [] } } })).toEqual([]);
       });

@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
 import { expect, onTestFinished } from 'vitest';
-import type { HomeBootstrapOptions } from '../../src/app/open-local.js';
+import type { OpenLocalOptions } from '../../src/app/open-local.js';
 import { createMcpServer } from '../../src/mcp/server.js';
 import { ALL_TOOLS } from '../../src/mcp/tools/index.js';
 import type { ThreadManager } from '../../src/threads/thread-manager.js';
@@ -10,7 +10,7 @@ import type { ToolError } from './mcp-client.js';
 import type { TestHome } from './test-home.js';
 
 /** A real client on a real server over a home, in one process. */
-export async function connect(home: TestHome, options: Partial<HomeBootstrapOptions> = {}) {
+export async function connect(home: TestHome, options: Partial<OpenLocalOptions> = {}) {
   const { manager } = await open(home.root, options);
   return await connectTo(manager, options.readOnly);
 }

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../src/app/open-local.js';
+import { type LocalThreadkeeper, type OpenLocalOptions, openLocal } from '../../src/app/open-local.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { Backfill } from '../../src/stores/local/index/backfill.js';
 import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
@@ -12,18 +12,18 @@ import { onlySqliteHome, openStateDb } from './state-db.js';
 /** The parts of the server over a home, as the program puts them together; `warnings` is what it said to a person. */
 export async function open(
   home: string,
-  options: Partial<HomeBootstrapOptions> = {},
-): Promise<HomeThreadkeeper & { warnings: string[] }> {
+  options: Partial<OpenLocalOptions> = {},
+): Promise<LocalThreadkeeper & { warnings: string[] }> {
   const warnings: string[] = [];
   const all = {
     home,
     sqliteHome: undefined,
     useStateDb: true,
     readOnly: false,
-    ownStateDb: 'never',
+    indexUse: 'never',
     ...options,
   } as const;
-  const threadkeeper = await bootstrapHome(all, (message) => warnings.push(message));
+  const threadkeeper = await openLocal(all, (message) => warnings.push(message));
   onTestFinished(() => threadkeeper.close());
   return { ...threadkeeper, warnings };
 }

@@ -6,7 +6,7 @@ export const idOf = (n: number): string => `00000000-0000-7000-8000-${String(n).
 
 const ID = (n: string) => `('00000000-0000-7000-8000-' || lpad((${n})::text, 12, '0'))::uuid`;
 
-/** Threads 1 to `count` share so many folders; every tenth is archived, and every tenth a child of the one before it. */
+/** Threads 1 to `count` share so many directories; every tenth is archived, and every tenth a child of the one before it. */
 export const FOLDERS = 5000;
 
 /** Makes threads in the database itself: thread `n` was created at `n` s, updated and used at other times. */
@@ -14,12 +14,12 @@ export async function makeThreads(run: Run, count: number): Promise<void> {
   await run(`INSERT INTO {threads} (id, name, preview, first_user_message, cwd, cwd_key, source, source_kind, model_provider,
       git_branch, parent_thread_id, created_at, updated_at, recency_at, is_archived, history_mode, search_text)
     SELECT ${ID('n')}, CASE WHEN n % 50 = 0 THEN 'Name ' || n END, 'Message ' || n || ' about topic ' || n % 997,
-      'Message ' || n, folder, folder, source_kind, source_kind, 'openai', 'branch-' || n % 300,
+      'Message ' || n, directory, directory, source_kind, source_kind, 'openai', 'branch-' || n % 300,
       CASE WHEN is_child THEN ${ID('n - 1')} END,
       n * 1000::bigint, (n * 7919::bigint % ${count} + ${count}) * 1000, (n * 104729::bigint % ${count} + ${count}) * 1000,
       n % 10 = 5, 'legacy', 'message ' || n || ' about topic ' || n % 997
     FROM (SELECT n, n % 10 = 2 AS is_child, CASE WHEN n % 10 = 2 THEN 'subagent' ELSE 'cli' END AS source_kind,
-      '/code/project-' || n % ${FOLDERS} AS folder FROM generate_series(1, ${count}) AS n) AS numbered`);
+      '/code/project-' || n % ${FOLDERS} AS directory FROM generate_series(1, ${count}) AS n) AS numbered`);
   await run(`INSERT INTO {edges} (child_thread_id, parent_thread_id, status)
     SELECT id, parent_thread_id, 'open' FROM {threads} WHERE parent_thread_id IS NOT NULL`);
 }

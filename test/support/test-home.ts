@@ -37,7 +37,7 @@ export function newId(): ThreadId {
   return `01a20000-0000-7000-8000-${counter.toString(16).padStart(12, '0')}` as ThreadId;
 }
 
-/** A Codex home in a temp folder, removed when the test is over. */
+/** A Codex home in a temp directory, removed when the test is over. */
 export class TestHome {
   readonly root: string;
 
@@ -52,8 +52,8 @@ export class TestHome {
     const { id = newId(), at = '2026-11-20T10:00:00.000Z', rolloutId, archived, compressed } = spec;
     const stamp = at.slice(0, 19).replaceAll(':', '-');
     const suffix = `${rolloutId ? `_${rolloutId}` : ''}.jsonl${compressed ? '.zst' : ''}`;
-    const folder = archived ? 'archived_sessions' : path.join('sessions', ...at.slice(0, 10).split('-'));
-    const file = path.join(this.root, folder, `rollout-${stamp}-${id}${suffix}`);
+    const directory = archived ? 'archived_sessions' : path.join('sessions', ...at.slice(0, 10).split('-'));
+    const file = path.join(this.root, directory, `rollout-${stamp}-${id}${suffix}`);
     const text = spec.raw ?? rolloutText({ ...spec, id, at });
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, compressed ? zstdCompressSync(text) : text);

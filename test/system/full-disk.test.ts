@@ -11,19 +11,19 @@ const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc
 
 /** A home on a file system of its own of so many KB. `fill` leaves no room, `free` makes it again. Needs root, as CI has. */
 function smallHome(home: TestHome, kilobytes: number) {
-  const folder = path.join(home.root, 'small');
-  mkdirSync(folder);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', folder]);
+  const directory = path.join(home.root, 'small');
+  mkdirSync(directory);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', directory]);
   onTestFinished(() => {
-    execFileSync('umount', ['--lazy', folder]);
+    execFileSync('umount', ['--lazy', directory]);
   });
-  const filler = path.join(folder, 'filler');
-  cpSync(path.join(home.root, 'sessions'), path.join(folder, 'sessions'), {
+  const filler = path.join(directory, 'filler');
+  cpSync(path.join(home.root, 'sessions'), path.join(directory, 'sessions'), {
     recursive: true,
     preserveTimestamps: true,
   });
   return {
-    folder,
+    directory,
     fill() {
       try {
         for (;;) writeFileSync(filler, Buffer.alloc(512, 'x'), { flag: 'a' });
@@ -39,9 +39,9 @@ describe('a disk that is full', () => {
   it('leaves the files to serve, makes a write an error, and loses nothing', async () => {
     const home = new TestHome();
     const { id } = home.rollout({ turns: [['q', 'a']] });
-    const { folder, fill, free } = smallHome(home, 256);
+    const { directory, fill, free } = smallHome(home, 256);
     fill();
-    const { manager, warnings } = await open(folder, { ownStateDb: 'create', backfillWaitMs: 2000 });
+    const { manager, warnings } = await open(directory, { indexUse: 'create', backfillWaitMs: 2000 });
     expect(warnings.join()).toMatch(/full|serving from the rollout files/);
     expect((await manager.listThreads(ALL)).total).toBe(1);
     fill();
@@ -59,18 +59,18 @@ describe('a disk that is full', () => {
   it('in the middle of a patch puts the row back', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout({ turns: [['q', 'a']] });
-    const { folder, fill, free } = smallHome(home, 1024);
-    const small = path.join(folder, path.relative(home.root, file));
-    const codexs = home.stateDb();
-    addRow(codexs, { id, rollout_path: small, title: 'q', first_user_message: 'q', preview: 'q' });
-    const { manager } = await open(folder, { sqliteHome: home.root });
+    const { directory, fill, free } = smallHome(home, 1024);
+    const small = path.join(directory, path.relative(home.root, file));
+    const codexDb = home.stateDb();
+    addRow(codexDb, { id, rollout_path: small, title: 'q', first_user_message: 'q', preview: 'q' });
+    const { manager } = await open(directory, { sqliteHome: home.root });
     await manager.updateThreadMetadata(id, { name: 'Before' });
     fill();
     const error = await errorOf(
       manager.updateThreadMetadata(id, { name: 'n'.repeat(200), gitInfo: { branch: 'b'.repeat(6000) } }),
     );
     expect(error.code).toBe('resource_exhausted');
-    expect(codexs.prepare('SELECT title, git_branch FROM threads').get()).toEqual({
+    expect(codexDb.prepare('SELECT title, git_branch FROM threads').get()).toEqual({
       title: 'Before',
       git_branch: null,
     });
@@ -87,10 +87,10 @@ describe('a live thread on a disk that fills up', () => {
     async (mode) => {
       const home = new TestHome();
       const { id, file } = home.rollout({ mode, turns: [['q', 'a']] });
-      const { folder, fill, free } = smallHome(home, 512);
-      const small = path.join(folder, path.relative(home.root, file));
-      const codexs = home.stateDb();
-      addRow(codexs, {
+      const { directory, fill, free } = smallHome(home, 512);
+      const small = path.join(directory, path.relative(home.root, file));
+      const codexDb = home.stateDb();
+      addRow(codexDb, {
         id,
         rollout_path: small,
         history_mode: mode,
@@ -98,7 +98,7 @@ describe('a live thread on a disk that fills up', () => {
         first_user_message: 'q',
         preview: 'q',
       });
-      const { manager } = await open(folder, { sqliteHome: home.root });
+      const { manager } = await open(directory, { sqliteHome: home.root });
       const thread = await manager.resumeThread(id);
       // Pages of 4 KiB: lines of 3,000 bytes end in the middle of one, and so does the disk in the middle of a line.
       const say = (n: number) => thread.submit([{ type: 'agentMessage', text: `<${n}>${'x'.repeat(1500)}` }]);
@@ -135,8 +135,8 @@ describe('a live thread on a disk that fills up', () => {
 
   it('that is new keeps its beginning until there is room, or leaves nothing', async () => {
     const home = new TestHome();
-    const { folder, fill, free } = smallHome(home, 256);
-    const { manager } = await open(folder, { useStateDb: false });
+    const { directory, fill, free } = smallHome(home, 256);
+    const { manager } = await open(directory, { useStateDb: false });
     const { thread: kept } = await manager.startThread({ cwd: '/code' });
     const { thread: dropped } = await manager.startThread({ cwd: '/code' });
     fill();

@@ -9,19 +9,19 @@ const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc
 
 /** The home through a FUSE mount without shared memory, as a network file system has none. Needs bindfs, and root. */
 function remote(home: TestHome): string {
-  const folder = path.join(new TestHome().root, 'mount');
-  mkdirSync(folder);
-  execFileSync('bindfs', ['-o', 'direct_io', home.root, folder]);
+  const directory = path.join(new TestHome().root, 'mount');
+  mkdirSync(directory);
+  execFileSync('bindfs', ['-o', 'direct_io', home.root, directory]);
   onTestFinished(() => {
-    execFileSync('umount', ['--lazy', folder]);
+    execFileSync('umount', ['--lazy', directory]);
   });
-  return folder;
+  return directory;
 }
 
 it('a file system on which SQLite cannot work is served from its files, with a message that says what to do', async () => {
   const home = new TestHome();
   const { id } = home.rollout({ turns: [['q', 'a']] });
-  const { manager, stateDb, warnings } = await open(remote(home), { ownStateDb: 'create' });
+  const { manager, stateDb, warnings } = await open(remote(home), { indexUse: 'create' });
   expect(stateDb.db).toBeUndefined();
   expect(warnings.join()).toContain('--sqlite-home');
   expect(readdirSync(home.root)).toEqual(['sessions']);
@@ -34,11 +34,11 @@ it('a file system on which SQLite cannot work is served from its files, with a m
   });
 });
 
-it('with the DB in a local folder it is indexed all the same', async () => {
+it('with the DB in a local directory it is indexed all the same', async () => {
   const home = new TestHome();
   home.rollout();
   const local = new TestHome();
-  const { stateDb, manager } = await open(remote(home), { ownStateDb: 'create', sqliteHome: local.root });
+  const { stateDb, manager } = await open(remote(home), { indexUse: 'create', sqliteHome: local.root });
   expect(stateDb.status.kind).toBe('index');
   expect((await manager.listThreads(ALL)).total).toBe(1);
 });

@@ -20,9 +20,9 @@ const SOMEBODY = 65_534;
 /** Without the powers of root permissions hold for root, too. */
 const POWERLESS = ['setpriv', '--bounding-set=-dac_override,-dac_read_search,-fowner'];
 
-const below = (folder: string) => [
-  folder,
-  ...readdirSync(folder, { recursive: true }).map((name) => path.join(folder, String(name))),
+const below = (directory: string) => [
+  directory,
+  ...readdirSync(directory, { recursive: true }).map((name) => path.join(directory, String(name))),
 ];
 
 /** A home with two threads on two days and Codex's DB; `restrict` gives a file to somebody else. */

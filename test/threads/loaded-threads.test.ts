@@ -90,7 +90,7 @@ describe('startThread', () => {
       threadSource: 'subagent',
       source: { kind: 'subagent' },
     });
-    const family = { relation: 'descendantsOf', threadId: root.threadId } as const;
+    const family = { relation: 'descendants', threadId: root.threadId } as const;
     const page = await manager.listThreads({ ...ALL, family });
     expect(page.threads.map(({ thread }) => thread.threadId).sort()).toEqual(
       [child.threadId, grandchild.threadId].sort(),

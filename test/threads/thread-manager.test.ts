@@ -117,18 +117,18 @@ describe('listThreads of a family', () => {
 
   it('gives children, or all descendants', async () => {
     const { manager, root, a, b, c } = await tree();
-    const ids = async (relation: 'childrenOf' | 'descendantsOf') =>
+    const ids = async (relation: 'children' | 'descendants') =>
       (await manager.listThreads({ ...query, family: { relation, threadId: root } })).threads.map(
         ({ thread }) => thread.threadId,
       );
-    expect((await ids('childrenOf')).sort()).toEqual([a, b].sort());
-    expect((await ids('descendantsOf')).sort()).toEqual([a, b, c].sort());
+    expect((await ids('children')).sort()).toEqual([a, b].sort());
+    expect((await ids('descendants')).sort()).toEqual([a, b, c].sort());
   });
 
   it('is empty for a thread without any, and an error for an unknown one', async () => {
     const { manager, c } = await tree();
-    expect((await manager.listThreads({ ...query, family: { relation: 'childrenOf', threadId: c } })).total).toBe(0);
-    const unknown = manager.listThreads({ ...query, family: { relation: 'childrenOf', threadId: newId() } });
+    expect((await manager.listThreads({ ...query, family: { relation: 'children', threadId: c } })).total).toBe(0);
+    const unknown = manager.listThreads({ ...query, family: { relation: 'children', threadId: newId() } });
     expect(await errorOf(unknown)).toMatchObject({ code: 'thread_not_found' });
   });
 });

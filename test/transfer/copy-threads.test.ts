@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { HomeThreadkeeper } from '../../src/app/open-local.js';
+import type { LocalThreadkeeper } from '../../src/app/open-local.js';
 import type { StoredThread, ThreadReader } from '../../src/store/thread-store.js';
 import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
 import { PostgresImporter } from '../../src/stores/postgres/importer.js';
@@ -26,7 +26,7 @@ async function imported(home: TestHome, to: Database, dryRun = false): Promise<C
   return await copyThreads({ reader, graph }, to.importer, { dryRun, onProgress: () => {} });
 }
 
-async function exported(from: Database, to: HomeThreadkeeper, dryRun = false): Promise<CopyReport> {
+async function exported(from: Database, to: LocalThreadkeeper, dryRun = false): Promise<CopyReport> {
   const source = { reader: from.store, graph: from.graph };
   return await copyThreads(source, to.importer, { dryRun, onProgress: () => {} });
 }

@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
-import type { HomeThreadkeeper } from '../../app/open-local.js';
+import type { LocalThreadkeeper } from '../../app/open-local.js';
 import type { Finding } from '../../stores/local/doctor/finding.js';
 import { checkHome } from '../../stores/local/doctor/home-check.js';
 import { jsonLine } from '../terminal-text.js';
@@ -14,7 +14,7 @@ const SHOWN_OF_A_KIND = 3;
 
 /** What the home says of itself, and what in it disagrees. `isHealthy` is false when anything does. */
 export async function doctor(
-  parts: HomeThreadkeeper,
+  parts: LocalThreadkeeper,
   { json }: DoctorOptions,
 ): Promise<{ report: string; isHealthy: boolean }> {
   // Ours may turn out not to be filled.
@@ -47,7 +47,7 @@ export async function doctor(
 }
 
 /** Why the state DB that counts could not be compared, or could not be written. */
-function problemOf({ stateDb: { status }, indexProblem }: HomeThreadkeeper): string | undefined {
+function problemOf({ stateDb: { status }, indexProblem }: LocalThreadkeeper): string | undefined {
   switch (status.kind) {
     case 'waiting':
       return `${status.reason}. Files are read, and no thread can be named, changed or archived. If the DB is damaged, start Codex: it makes a new one. If it may not be read, give the user that runs threadkeeper permission. If config.toml is at fault, mend it.`;

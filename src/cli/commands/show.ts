@@ -18,7 +18,7 @@ const LONGEST_TEXT = 2000;
 
 /** One thread with its last turns, oldest first, as text or JSON. Throws `thread_not_found`, `invalid_request`. */
 export async function show(manager: ThreadManager, options: ShowOptions): Promise<string> {
-  const threadId = asThreadId(options.thread) ?? (await idOfName(manager, options.thread));
+  const threadId = asThreadId(options.thread) ?? (await findIdByName(manager, options.thread));
   const thread = await manager.readThread(threadId);
   const page =
     options.turns === 0 ? undefined : await manager.listTurns({ threadId, order: 'newestFirst', limit: options.turns });
@@ -31,7 +31,7 @@ export async function show(manager: ThreadManager, options: ShowOptions): Promis
   return `${[...head(thread), ...turnLines(page)].join('\n')}\n`;
 }
 
-async function idOfName(manager: ThreadManager, name: string): Promise<ThreadId> {
+async function findIdByName(manager: ThreadManager, name: string): Promise<ThreadId> {
   const [id, ...others] = await manager.findThreadsByName(name, 6);
   if (id === undefined)
     throw threadNotFound(
@@ -47,7 +47,7 @@ function head(thread: StoredThread): string[] {
   const { git } = thread;
   const facts: [string, string | undefined][] = [
     ['id', thread.threadId],
-    ['folder', thread.cwd],
+    ['directory', thread.cwd],
     ['git', [git.branch, git.sha, git.originUrl].filter((part) => part !== undefined).join(' ')],
     ['model', [thread.modelProvider, thread.model].filter((part) => part !== undefined).join(' ')],
     ['created', shortTime(thread.createdAt)],

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs';
-import { lookOnlyAtHome } from '../../app/open.js';
-import { bootstrapHome, type HomeBootstrapOptions, type HomeThreadkeeper } from '../../app/open-local.js';
-import { bootstrapDatabase, type DatabaseThreadkeeper } from '../../app/open-postgres.js';
+import { lookOnlyOptions } from '../../app/open.js';
+import { type LocalThreadkeeper, type OpenLocalOptions, openLocal } from '../../app/open-local.js';
+import { openPostgres, type PostgresThreadkeeper } from '../../app/open-postgres.js';
 import { invalidRequest, systemErrorCode, ThreadkeeperError } from '../../protocol/errors.js';
 import type { ThreadImporter } from '../../store/thread-importer.js';
 import { countThreads } from '../../transfer/all-threads.js';
@@ -23,7 +23,7 @@ export interface Transferred {
 
 /** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
 export async function importCommand(command: TransferCommand): Promise<Transferred> {
-  return await transfer(command, lookOnlyAtHome(command.home), async (local, database) => {
+  return await transfer(command, lookOnlyOptions(command.home), async (local, database) => {
     local.library.home.assertUsable();
     const importer = command.dryRun && (await database.isUntouched()) ? NOTHING_THERE : database.importer;
     const source = { reader: local.store, graph: local.graph };
@@ -42,15 +42,15 @@ const NOTHING_THERE: ThreadImporter = {
 
 /** Writes all threads of a database into a home, which is made if need be. */
 export async function exportCommand(command: TransferCommand): Promise<Transferred> {
-  const { home: folder } = command.home;
-  const home = { ...command.home, readOnly: command.dryRun, ownStateDb: 'never' } as const;
+  const { home: directory } = command.home;
+  const home = { ...command.home, readOnly: command.dryRun, indexUse: 'never' } as const;
   return await transfer(command, home, async (local, database) => {
     const hasRows = local.stateDb.status.kind === 'codex';
     const source = { reader: database.store, graph: database.graph };
     const report = await copyThreads(source, local.importer, command);
     if (!hasRows) {
       report.warnings.push(
-        `${folder} has no state DB of Codex: recency and the like follow from the files. ` +
+        `${directory} has no state DB of Codex: recency and the like follow from the files. ` +
           'To carry all over, start Codex there once before the export.',
       );
     }
@@ -63,18 +63,18 @@ export async function exportCommand(command: TransferCommand): Promise<Transferr
 
 async function transfer(
   { database: options, dryRun, warn }: TransferCommand,
-  home: HomeBootstrapOptions,
-  action: (local: HomeThreadkeeper, database: DatabaseThreadkeeper) => Promise<Transferred>,
+  home: OpenLocalOptions,
+  action: (local: LocalThreadkeeper, database: PostgresThreadkeeper) => Promise<Transferred>,
 ): Promise<Transferred> {
   // What is not written to the home is written to the database.
-  const database = bootstrapDatabase({ ...options, readOnly: dryRun || !home.readOnly }, warn);
+  const database = openPostgres({ ...options, readOnly: dryRun || !home.readOnly }, warn);
   try {
     // Nothing is made before it is known that there is something to write.
     if (!home.readOnly) {
       await countThreads(database.store);
-      makeFolder(home.home);
+      makeDirectory(home.home);
     }
-    const local = await bootstrapHome(home, warn);
+    const local = await openLocal(home, warn);
     try {
       return await action(local, database);
     } finally {
@@ -85,16 +85,16 @@ async function transfer(
   }
 }
 
-/** The folder, in one that is there. */
-function makeFolder(folder: string): void {
-  const stat = statSync(folder, { throwIfNoEntry: false });
+/** The directory, in one that is there. */
+function makeDirectory(directory: string): void {
+  const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat?.isDirectory()) return;
-  const hint = 'Give a folder, or the name for a new one in a folder that exists.';
-  if (stat) throw invalidRequest(`${folder} is no folder`, hint);
+  const hint = 'Give a directory, or the name for a new one in a directory that exists.';
+  if (stat) throw invalidRequest(`${directory} is no directory`, hint);
   try {
-    mkdirSync(folder, { mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
-    throw new ThreadkeeperError('invalid_request', `${folder} cannot be made (${systemErrorCode(error)})`, hint);
+    throw new ThreadkeeperError('invalid_request', `${directory} cannot be made (${systemErrorCode(error)})`, hint);
   }
 }
 

@@ -24,7 +24,7 @@ const input = z.strictObject({
   cwd: z
     .union([filterText, z.array(filterText).min(1).max(100)])
     .optional()
-    .describe('Folder, or several: matches threads in it and below it.'),
+    .describe('Directory, or several: matches threads in it and below it.'),
   gitBranch: filterText.optional().describe('Exact branch name.'),
   search: filterText
     .optional()
@@ -41,7 +41,7 @@ export const listThreads = defineTool({
   name: 'list_threads',
   title: 'List threads',
   description:
-    'Lists coding-agent threads, newest first, in pages. Use this to find a thread id by folder, branch, text or parent. ' +
+    'Lists coding-agent threads, newest first, in pages. Use this to find a thread id by directory, branch, text or parent. ' +
     'total counts all matches; hidden, how many more archived threads and sub-agents match.',
   kind: 'read',
   input,
@@ -53,7 +53,7 @@ export const listThreads = defineTool({
     warnings: z.array(z.string()).optional(),
   }),
   async handler(args, context) {
-    const family = await familyOf(args, context);
+    const family = await queriedFamily(args, context);
     const sources = args.sources ?? (family ? undefined : DEFAULT_SOURCES);
     const page = await context.manager.listThreads({
       filter: {
@@ -83,7 +83,7 @@ export const listThreads = defineTool({
   },
 });
 
-async function familyOf(
+async function queriedFamily(
   { parentThreadId, ancestorThreadId }: Arguments,
   context: ToolContext,
 ): Promise<FamilyQuery | undefined> {
@@ -94,10 +94,10 @@ async function familyOf(
     );
   }
   if (parentThreadId !== undefined) {
-    return { relation: 'childrenOf', threadId: await threadIdArgument(parentThreadId, context) };
+    return { relation: 'children', threadId: await threadIdArgument(parentThreadId, context) };
   }
   if (ancestorThreadId === undefined) return undefined;
-  return { relation: 'descendantsOf', threadId: await threadIdArgument(ancestorThreadId, context) };
+  return { relation: 'descendants', threadId: await threadIdArgument(ancestorThreadId, context) };
 }
 
 /** The page cut to the size of a result; at least one thread stays. */

@@ -5,7 +5,7 @@ import { defineTool } from '../define-tool.js';
 import { messageParameter, nameParameter, shortText, threadIdArgument } from '../parameters.js';
 import { newThreadResult, threadOutput } from '../results/thread-result.js';
 
-const isAbsolute = (folder: string) => path.posix.isAbsolute(folder) || path.win32.isAbsolute(folder);
+const isAbsolute = (directory: string) => path.posix.isAbsolute(directory) || path.win32.isAbsolute(directory);
 
 export const startThread = defineTool({
   name: 'start_thread',
@@ -20,9 +20,9 @@ export const startThread = defineTool({
       .overwrite((text) => text.toWellFormed())
       .min(1)
       .max(4000)
-      .refine((text) => !text.includes('\0'), 'must be the path of a folder')
+      .refine((text) => !text.includes('\0'), 'must be the path of a directory')
       .refine(isAbsolute, 'must be an absolute path')
-      .describe('Absolute folder of the work.'),
+      .describe('Absolute directory of the work.'),
     name: nameParameter.unwrap().optional().describe('1–200 characters.'),
     model: shortText.optional().describe('Model of the work.'),
     modelProvider: shortText.optional().describe('Codex resumes only providers of its config. Default: its own.'),

@@ -1,7 +1,7 @@
 import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import { storedSessionSource } from '../../protocol/session-source.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from '../../store/agent-graph-store.js';
-import { childrenOf, descendantsOf, type EdgesBelow, edgesByParent } from '../../store/spawn-tree.js';
+import { type EdgesBelow, edgesByParent, findChildren, findDescendants } from '../../store/spawn-tree.js';
 import type { RolloutAgentGraph } from './rollout-agent-graph.js';
 import { SpawnEdgeRows } from './state-db/spawn-edge-rows.js';
 import { type StateDb, StateDbLost } from './state-db/state-db.js';
@@ -39,11 +39,11 @@ export class SqliteAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return await this.#walk((below) => childrenOf(below, parentThreadId, status));
+    return await this.#walk((below) => findChildren(below, parentThreadId, status));
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return await this.#walk((below) => descendantsOf(below, rootThreadId, status));
+    return await this.#walk((below) => findDescendants(below, rootThreadId, status));
   }
 
   #opened(): { db: StateDb; edges: SpawnEdgeRows } | undefined {
@@ -58,7 +58,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
       if (rows) {
         const { db, edges } = rows;
         const lacking = await this.#edgesThatTheTableLacks(db, edges);
-        const ofRows = (parents: readonly ThreadId[]) => db.read(() => edges.below(parents).flatMap(edgeOfRow));
+        const ofRows = (parents: readonly ThreadId[]) => db.read(() => edges.below(parents).flatMap(edgeFromRow));
         return await walk(async (parents) => [...(await ofRows(parents)), ...(await lacking(parents))]);
       }
     } catch (error) {
@@ -76,20 +76,20 @@ export class SqliteAgentGraph implements AgentGraphStore {
       spawned: edges.spawnedWithoutEdge(),
       indexed: new Set(edges.threadIds()),
     }));
-    const below = edgesByParent([...spawned.flatMap(edgeOfSource), ...(await this.#rollouts.edges(indexed))]);
+    const below = edgesByParent([...spawned.flatMap(edgeFromSource), ...(await this.#rollouts.edges(indexed))]);
     this.#lacking = { key, at: Date.now(), below };
     return below;
   }
 }
 
-function edgeOfRow(row: { parentThreadId: string; childThreadId: string; status: string }): SpawnEdge[] {
+function edgeFromRow(row: { parentThreadId: string; childThreadId: string; status: string }): SpawnEdge[] {
   const parentThreadId = asThreadId(row.parentThreadId);
   const childThreadId = asThreadId(row.childThreadId);
   if (!parentThreadId || !childThreadId) return [];
   return [{ parentThreadId, childThreadId, status: row.status === 'closed' ? 'closed' : 'open' }];
 }
 
-function edgeOfSource({ id, source }: { id: string; source: string }): SpawnEdge[] {
+function edgeFromSource({ id, source }: { id: string; source: string }): SpawnEdge[] {
   const childThreadId = asThreadId(id);
   const parentThreadId = storedSessionSource(source).spawn?.parentThreadId;
   return childThreadId && parentThreadId ? [{ parentThreadId, childThreadId, status: 'open' }] : [];

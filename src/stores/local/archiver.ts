@@ -16,7 +16,7 @@ import type { ResolvedThread, ThreadResolver } from './thread-resolver.js';
  * Archives and unarchives one thread as Codex does: all its files by rename under the writer lock, then the row. If
  * the row cannot be written, the files are put back.
  */
-export class ThreadMover {
+export class Archiver {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
   readonly #live: LiveThreads;
@@ -56,7 +56,7 @@ export class ThreadMover {
   }
 
   /**
-   * Ends a move that a killed program left half-way: the files are in both folders then, as two names of one, and those
+   * Ends a move that a killed program left half-way: the files are in both directories then, as two names of one, and those
    * go that are not where the thread is. Best effort: while another program writes the thread, a later look ends it.
    */
   async settle(threadId: ThreadId): Promise<void> {
@@ -66,7 +66,7 @@ export class ThreadMover {
     } catch (error) {
       if (error instanceof ThreadkeeperError && error.code === 'conflict') return;
       const reason = error instanceof Error ? error.message : error;
-      this.#local.warn(`thread ${threadId} is in both folders, after a move that was cut short (${reason})`);
+      this.#local.warn(`thread ${threadId} is in both directories, after a move that was cut short (${reason})`);
     }
   }
 
@@ -76,8 +76,8 @@ export class ThreadMover {
     try {
       catalog.refresh();
       const { file: current } = await this.#resolver.resolve(threadId);
-      for (const { rolloutId } of catalog.filesOf(threadId)) {
-        const copies = catalog.copiesOf(rolloutId);
+      for (const { rolloutId } of catalog.filesFor(threadId)) {
+        const copies = catalog.copiesFor(rolloutId);
         const kept = copies.find(({ isArchived }) => isArchived === current.isArchived);
         for (const copy of copies) {
           if (copy === kept || !kept || !isLeftOver(copy.path, kept.path)) continue;
@@ -93,8 +93,8 @@ export class ThreadMover {
 
   #hasTwin(threadId: ThreadId): boolean {
     const { catalog } = this.#local;
-    return catalog.filesOf(threadId).some(({ rolloutId }) => {
-      const [first, ...others] = catalog.copiesOf(rolloutId);
+    return catalog.filesFor(threadId).some(({ rolloutId }) => {
+      const [first, ...others] = catalog.copiesFor(rolloutId);
       return (
         first !== undefined &&
         others.some((other) => isLeftOver(other.path, first.path) || isLeftOver(first.path, other.path))
@@ -106,11 +106,11 @@ export class ThreadMover {
   async assertMovable(thread: ResolvedThread): Promise<void> {
     const { home } = this.#local;
     try {
-      for (const file of await this.#filesOf(thread)) accessSync(path.dirname(file.path), constants.W_OK);
+      for (const file of await this.#filesFor(thread)) accessSync(path.dirname(file.path), constants.W_OK);
       const isOurs = this.#live.get(thread.threadId) !== undefined;
       if (!isOurs && (await hasWriter(home, thread.threadId))) throw hasWriterConflict(thread.threadId);
       const target = thread.file.isArchived ? activePath : archivedPath;
-      plannedMoves(home, await this.#filesOf(thread), (file) => target(home, file));
+      plannedMoves(home, await this.#filesFor(thread), (file) => target(home, file));
     } catch (error) {
       throw writeFailure(`moving thread ${thread.threadId}`, error);
     }
@@ -131,7 +131,7 @@ export class ThreadMover {
       // What was found before the lock may have been moved since.
       const thread = existsSync(found.file.path) ? found : await this.#resolver.resolve(threadId);
       if (thread.file.isArchived === toArchived) return false;
-      const files = await this.#filesOf(thread);
+      const files = await this.#filesFor(thread);
       const { mtime, atime } = statSync(thread.file.path);
       const move = await moveRollouts(home, files, (file) => target(home, file));
       let before: RowChanges | undefined;
@@ -161,7 +161,7 @@ export class ThreadMover {
    * All files of the thread on the same side, the current one first. Only a reverted thread has more than one: its
    * current file then has a rollout id of its own.
    */
-  async #filesOf({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
+  async #filesFor({ threadId, file }: ResolvedThread): Promise<RolloutFile[]> {
     if (!file.isExact) {
       throw unsupported(
         `${path.basename(file.path)} cannot be archived or brought back: Codex does so only with names that end in the thread id`,
@@ -174,7 +174,7 @@ export class ThreadMover {
     const { catalog } = this.#local;
     catalog.refresh();
     const files = [file];
-    for (const other of catalog.filesOf(threadId)) {
+    for (const other of catalog.filesFor(threadId)) {
       if (other.path === file.path || other.isArchived !== file.isArchived) continue;
       if ((await ownMeta(other))?.id === threadId) files.push(other);
     }

@@ -19,9 +19,9 @@ export function codexConfig(home: string, warn: Warn): CodexConfig {
   try {
     if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return {};
     const config = parseToml(readFileSync(file, 'utf8'));
-    const folder = asText(config['sqlite_home']);
+    const directory = asText(config['sqlite_home']);
     return {
-      sqliteHome: folder && path.resolve(home, withHome(folder)),
+      sqliteHome: directory && path.resolve(home, withHome(directory)),
       modelProvider: asText(config['model_provider']),
     };
   } catch (error) {
@@ -36,7 +36,7 @@ export function codexConfig(home: string, warn: Warn): CodexConfig {
 }
 
 /** What the home's `installation_id` says; undefined where there is none. */
-export function installationIdOf(home: string): string | undefined {
+export function readInstallationId(home: string): string | undefined {
   try {
     const file = path.join(home, 'installation_id');
     return statSync(file).isFile() ? readFileSync(file, 'utf8').trim().slice(0, 100) || undefined : undefined;

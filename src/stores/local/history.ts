@@ -9,7 +9,7 @@ import { openRollout } from './rollout/rollout-bytes.js';
 const LONGEST_LINE = 256 * 1024 * 1024;
 
 /** All lines of a history that parse, oldest first, one at a time in memory; `warn` is told what is not there. */
-export async function* historyOf(
+export async function* readHistory(
   { segments, problem }: Lineage,
   warn: (problem: string) => void = () => {},
 ): AsyncGenerator<RolloutLine> {

@@ -1,4 +1,4 @@
-import type { ThreadMover } from './archiver.js';
+import type { Archiver } from './archiver.js';
 import type { LocalListing } from './listing/local-listing.js';
 import type { LocalHome } from './local-home.js';
 import type { ThreadResolver } from './thread-resolver.js';
@@ -8,11 +8,11 @@ export interface HomeRepairParts {
   readonly local: LocalHome;
   readonly listing: LocalListing;
   readonly resolver: ThreadResolver;
-  readonly mover: ThreadMover;
+  readonly mover: Archiver;
 }
 
 /**
- * Puts right what a program left that was killed in the middle of a move: files that are in both folders, and rows whose
+ * Puts right what a program left that was killed in the middle of a move: files that are in both directories, and rows whose
  * files were moved without them. What others hold (a lock, the DB) is left for the next time.
  */
 export async function repairHome({ local, listing, resolver, mover }: HomeRepairParts): Promise<void> {

@@ -1,7 +1,7 @@
 import { ThreadkeeperError, writeFailure } from '../../protocol/errors.js';
 import { strictJson } from '../../protocol/json.js';
 import type { AgentGraphStore } from '../../store/agent-graph-store.js';
-import { patchOfThread } from '../../store/patched-thread.js';
+import { patchFromThread } from '../../store/patched-thread.js';
 import type { ImportedThread, ImportOutcome, ThreadImporter } from '../../store/thread-importer.js';
 import type { ThreadStore } from '../../store/thread-store.js';
 import { newRolloutFile } from './rollout/new-rollout.js';
@@ -53,7 +53,7 @@ export class LocalImporter implements ThreadImporter {
     const { home, catalog } = this.#options.library;
     if (!this.#isCatalogRead && home.exists) catalog.refresh();
     this.#isCatalogRead = true;
-    return catalog.filesOf(threadId).length > 0;
+    return catalog.filesFor(threadId).length > 0;
   }
 
   /** Writes the name, then the file: once the file exists nothing is missing. Returns how many lines it wrote. */
@@ -65,7 +65,7 @@ export class LocalImporter implements ThreadImporter {
     const file = isArchived ? archivedPath(home, active) : active.path;
     try {
       home.assertInside(file);
-      if (name !== undefined && names.nameOf(threadId) !== name)
+      if (name !== undefined && names.nameFor(threadId) !== name)
         await names.locked(async (append) => append(threadId, name));
       const draft = new RolloutDraft(file);
       let count = 0;
@@ -88,7 +88,7 @@ export class LocalImporter implements ThreadImporter {
   /** Writes into Codex's DB what a rollout cannot store. The thread is there without it. Returns what failed. */
   async #writeRow({ thread, edge }: ImportedThread): Promise<string[]> {
     try {
-      await this.#options.store.updateThreadMetadata(thread.threadId, patchOfThread(thread));
+      await this.#options.store.updateThreadMetadata(thread.threadId, patchFromThread(thread));
       if (edge) await this.#options.graph.upsertSpawnEdge(edge);
       return [];
     } catch (error) {

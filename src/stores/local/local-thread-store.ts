@@ -17,10 +17,10 @@ import type {
   ThreadStore,
   TurnPage,
 } from '../../store/thread-store.js';
-import { ThreadMover } from './archiver.js';
-import { historyOf } from './history.js';
+import { Archiver } from './archiver.js';
+import { readHistory } from './history.js';
 import { repairHome } from './home-repair.js';
-import { OwnIndex } from './index/own-index.js';
+import { IndexUpdater } from './index/index-updater.js';
 import { LocalListing } from './listing/local-listing.js';
 import { PreviewReader } from './listing/preview-reader.js';
 import { LiveThreads } from './live/live-threads.js';
@@ -36,7 +36,7 @@ import type { StateDbHandle } from './state-db/state-db-handle.js';
 import type { StateDbStatus } from './state-db/state-db-status.js';
 import type { ThreadRow } from './state-db/thread-rows.js';
 import { threadFromFile, threadFromRow } from './thread-from-home.js';
-import { assertOwn, historyModeOf, type ResolvedThread, ThreadResolver } from './thread-resolver.js';
+import { assertOwn, type ResolvedThread, resolvedHistoryMode, ThreadResolver } from './thread-resolver.js';
 import { rolloutTurns } from './turns.js';
 
 export interface LocalThreadStoreOptions {
@@ -58,20 +58,20 @@ export class LocalThreadStore implements ThreadStore {
   readonly #loadedLines = new LoadedLines();
   readonly #listing: LocalListing;
   readonly #previews: PreviewReader;
-  readonly #ownIndex: OwnIndex;
+  readonly #indexUpdater: IndexUpdater;
   readonly #writer: MetadataWriter;
-  readonly #mover: ThreadMover;
+  readonly #mover: Archiver;
   readonly #live: LiveThreads;
 
   constructor({ library, stateDb, isReadOnly, durability, warn }: LocalThreadStoreOptions) {
     this.#local = new LocalHome(library, stateDb, warn);
     this.#resolver = new ThreadResolver(this.#local);
     this.#previews = new PreviewReader(this.#local);
-    this.#ownIndex = new OwnIndex(this.#local);
+    this.#indexUpdater = new IndexUpdater(this.#local);
     this.#live = new LiveThreads(this.#local, this.#resolver, durability);
     this.#writer = new MetadataWriter(this.#local, this.#resolver, this.#live);
-    this.#mover = new ThreadMover(this.#local, this.#resolver, this.#live);
-    this.#listing = new LocalListing(this.#local, this.#resolver, this.#ownIndex);
+    this.#mover = new Archiver(this.#local, this.#resolver, this.#live);
+    this.#listing = new LocalListing(this.#local, this.#resolver, this.#indexUpdater);
     const description = () => {
       return `${library.home.root} (${described(stateDb.status)})`;
     };
@@ -105,7 +105,7 @@ export class LocalThreadStore implements ThreadStore {
       const lineage = await resolveLineage(thread.file, this.#local.catalog, params.threadId);
       const isLive = () => hasWriter(this.#local.home, params.threadId).catch(() => false);
       return await rolloutTurns(lineage, params, {
-        mode: historyModeOf(thread),
+        mode: resolvedHistoryMode(thread),
         isLive,
         loadedLines: this.#loadedLines,
       });
@@ -132,13 +132,13 @@ export class LocalThreadStore implements ThreadStore {
     if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
     const warnings = await this.#writer.write(threadId, patch);
     if (this.#local.status.kind === 'index')
-      await this.#ownIndex.written((await this.#resolver.resolve(threadId)).file);
+      await this.#indexUpdater.written((await this.#resolver.resolve(threadId)).file);
     return { thread: await this.readThread(threadId), warnings };
   }
 
   async *loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncGenerator<RolloutLine> {
     if (this.#live.unwritten(threadId)) return;
-    yield* historyOf(await this.#lineage(threadId), warn);
+    yield* readHistory(await this.#lineage(threadId), warn);
   }
 
   async historyVersion(threadId: ThreadId): Promise<string> {
@@ -230,7 +230,7 @@ export class LocalThreadStore implements ThreadStore {
     // The state DB belongs to whoever opened it.
     await this.#live.closeAll();
     this.#local.close();
-    this.#ownIndex.close();
+    this.#indexUpdater.close();
   }
 
   async #stored({ threadId, file, meta, row }: ResolvedThread): Promise<StoredThread> {
@@ -239,11 +239,11 @@ export class LocalThreadStore implements ThreadStore {
       const thread = threadFromRow(row, file, meta, this.#local.names);
       const isBorrowed = isIndex && meta?.historyBase !== undefined;
       return thread.preview === '' || isBorrowed
-        ? { ...thread, preview: await this.#previews.previewOf(file) }
+        ? { ...thread, preview: await this.#previews.readPreview(file) }
         : thread;
     }
     const summary = await this.#local.summaries.full(file);
-    const preview = await this.#previews.previewOf(file);
+    const preview = await this.#previews.readPreview(file);
     return threadFromFile(file, summary, preview, this.#local.names, threadId);
   }
 }

@@ -3,7 +3,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/session-meta.js';
 import { PLAIN_FIELD_NAMES, PLAIN_FIELDS } from '../../store/thread-fields.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
-import { rowOfRollout } from './index/rollout-row.js';
+import { rowFromRollout } from './index/rollout-row.js';
 import { PreviewReader } from './listing/preview-reader.js';
 import type { LiveThreads } from './live/live-threads.js';
 import type { LocalHome } from './local-home.js';
@@ -13,8 +13,8 @@ import { type SlimMetaChange, slimMetaItem } from './rollout/session-meta-item.j
 import type { RolloutSummary } from './rollout/summary-cache.js';
 import { acquireWriterLock, type WriterLock } from './rollout/writer-lock.js';
 import type { RowChanges, ThreadRow } from './state-db/thread-rows.js';
-import { rowOwnName, threadFromFile } from './thread-from-home.js';
-import { assertOwn, historyModeOf, type ResolvedThread, type ThreadResolver } from './thread-resolver.js';
+import { nameInRow, threadFromFile } from './thread-from-home.js';
+import { assertOwn, type ResolvedThread, resolvedHistoryMode, type ThreadResolver } from './thread-resolver.js';
 
 /** Fields that can be set without Codex's state DB: the name has the name index, the others the rollout. */
 const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMode']);
@@ -136,7 +136,7 @@ export class MetadataWriter {
   /** As with Codex, a thread that is open elsewhere can still be patched where its row is the place that counts. */
   #mayStayInRow(thread: ResolvedThread, error: unknown): boolean {
     const isHeld = error instanceof ThreadkeeperError && error.code === 'conflict';
-    return isHeld && this.#local.status.kind === 'codex' && historyModeOf(thread) === 'paginated';
+    return isHeld && this.#local.status.kind === 'codex' && resolvedHistoryMode(thread) === 'paginated';
   }
 
   async #validate(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<void> {
@@ -150,7 +150,7 @@ export class MetadataWriter {
         );
       }
     }
-    if (fields.historyMode === 'legacy' && historyModeOf(thread) === 'paginated') {
+    if (fields.historyMode === 'legacy' && resolvedHistoryMode(thread) === 'paginated') {
       throw invalidRequest('a paginated thread cannot become legacy', 'Leave historyMode out.');
     }
     if (fields.rolloutPath !== undefined && this.#local.home.localPath(fields.rolloutPath) === undefined) {
@@ -180,7 +180,7 @@ export class MetadataWriter {
     );
     if (keys.length === 0) return [];
     const summary = await this.#local.summaries.full(file);
-    const preview = await this.#previews.previewOf(file);
+    const preview = await this.#previews.readPreview(file);
     const thread = threadFromFile(file, summary, preview, this.#local.names, threadId);
     const said: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
     return keys.filter((key) => FILE_TIMES.has(key) || (said[key] ?? null) !== Object(fields)[key]);
@@ -195,14 +195,14 @@ export class MetadataWriter {
     const needsSummary = (touchesRollout && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
     // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
-    const known = row && !isIndex ? gitOfRow(row) : (summary?.metadata.git ?? {});
+    const known = row && !isIndex ? gitFromRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
     const firstMessage = (row ? row.firstUserMessage : summary?.metadata.fields.title) ?? '';
-    const shownName = (row && rowOwnName(row)) ?? this.#local.names.nameOf(thread.threadId) ?? '';
+    const shownName = (row && nameInRow(row)) ?? this.#local.names.nameFor(thread.threadId) ?? '';
     // Our own rows are an index of the files: names are in the name index, what follows from the history is indexed.
     const { gitInfo, memoryMode } = fields;
     const columns = isIndex ? { gitInfo, memoryMode } : fields;
-    const isLegacy = historyModeOf(thread) === 'legacy';
+    const isLegacy = resolvedHistoryMode(thread) === 'legacy';
     // The title of a legacy thread is where its name is: a first message must not take its place.
     const { title, ...untitled } = columns;
     const isNamed = isLegacy && shownName !== '';
@@ -210,14 +210,14 @@ export class MetadataWriter {
     const indexName = fields.name === undefined ? undefined : (fields.name ?? '');
     return {
       changes: onlyDifferent(changes, row),
-      newRow: row || !summary ? undefined : { ...rowOfRollout(thread, summary), ...changes },
+      newRow: row || !summary ? undefined : { ...rowFromRollout(thread, summary), ...changes },
       slim: summary
         ? slimChange(summary, git, fields.memoryMode)
         : isNews
           ? { git, memoryMode: fields.memoryMode }
           : undefined,
       indexName:
-        indexName === shownName && indexName === (this.#local.names.nameOf(thread.threadId) ?? '')
+        indexName === shownName && indexName === (this.#local.names.nameFor(thread.threadId) ?? '')
           ? undefined
           : indexName,
     };
@@ -229,7 +229,7 @@ export class MetadataWriter {
     appender: SlimAppender | undefined,
     appendName: AppendName | undefined,
   ): Promise<void> {
-    const nameBefore = this.#local.names.nameOf(threadId) ?? '';
+    const nameBefore = this.#local.names.nameFor(threadId) ?? '';
     const undos: (() => unknown)[] = [];
     try {
       const undoRow = await this.#writeRow(threadId, plan);
@@ -270,7 +270,7 @@ export class MetadataWriter {
   }
 }
 
-function gitOfRow(row: ThreadRow): GitInfo {
+function gitFromRow(row: ThreadRow): GitInfo {
   return { sha: row.gitSha, branch: row.gitBranch, originUrl: row.gitOriginUrl };
 }
 
@@ -282,7 +282,7 @@ function patchedGit(git: GitInfo, patch: GitPatch): GitInfo {
 /** True when git or memory mode of the row are to change. */
 function differsFromRow({ gitInfo, memoryMode }: ThreadMetadataPatch, row: ThreadRow): boolean {
   const isOtherMode = memoryMode !== undefined && memoryMode !== row.memoryMode;
-  return isOtherMode || (gitInfo !== undefined && !isSameGit(patchedGit(gitOfRow(row), gitInfo), gitOfRow(row)));
+  return isOtherMode || (gitInfo !== undefined && !isSameGit(patchedGit(gitFromRow(row), gitInfo), gitFromRow(row)));
 }
 
 /** What the rollout does not say yet: a value that it ends with already is not repeated. */

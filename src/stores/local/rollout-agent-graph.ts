@@ -2,7 +2,7 @@ import { unsupported } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { TimeSlice } from '../../protocol/time-slice.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from '../../store/agent-graph-store.js';
-import { childrenOf, descendantsOf, edgesByParent } from '../../store/spawn-tree.js';
+import { edgesByParent, findChildren, findDescendants } from '../../store/spawn-tree.js';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
 
 /**
@@ -31,11 +31,11 @@ export class RolloutAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return childrenOf(edgesByParent(await this.edges()), parentThreadId, status);
+    return findChildren(edgesByParent(await this.edges()), parentThreadId, status);
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return descendantsOf(edgesByParent(await this.edges()), rootThreadId, status);
+    return findDescendants(edgesByParent(await this.edges()), rootThreadId, status);
   }
 
   /** Changes when a thread's rollout comes or goes; a look at the files younger than `maxAgeMs` is good enough. */
@@ -67,7 +67,7 @@ export class RolloutAgentGraph implements AgentGraphStore {
 
   /** A file that has no first line yet, or cannot be read now, may tell its parent later. */
   async #edgeTo(threadId: ThreadId): Promise<SpawnEdge | 'unknown yet' | undefined> {
-    const [file] = this.#library.catalog.filesOf(threadId);
+    const [file] = this.#library.catalog.filesFor(threadId);
     if (!file) return undefined;
     const summary = await this.#library.summaries.head(file).catch(() => undefined);
     const meta = summary?.metadata.meta;

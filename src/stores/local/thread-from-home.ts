@@ -2,7 +2,7 @@ import { asThreadId, type ThreadId } from '../../protocol/ids.js';
 import { parseRolloutTime } from '../../protocol/rollout-line.js';
 import type { SessionMeta } from '../../protocol/session-meta.js';
 import { sessionSource, storedSessionSource } from '../../protocol/session-source.js';
-import { plainFieldsOf } from '../../store/thread-fields.js';
+import { pickPlainFields } from '../../store/thread-fields.js';
 import type { StoredThread } from '../../store/thread-store.js';
 import type { NameIndex } from './rollout/name-index.js';
 import type { RolloutFile } from './rollout/rollout-file.js';
@@ -19,10 +19,10 @@ export function threadFromRow(
   const threadId = row.id as ThreadId;
   const source = storedSessionSource(row.source);
   return {
-    ...plainFieldsOf(row),
+    ...pickPlainFields(row),
     threadId,
     sessionId: meta?.sessionId,
-    name: nameOfRow(row, names),
+    name: rowOrIndexName(row, names),
     preview: row.preview,
     // The title of a legacy row is where its name is.
     title: row.historyMode === 'paginated' ? row.title : row.firstUserMessage,
@@ -60,10 +60,10 @@ export function threadFromFile(
   const source = meta?.source ?? sessionSource(undefined);
   const time = Math.floor(modifiedAt);
   return {
-    ...plainFieldsOf(metadata.fields),
+    ...pickPlainFields(metadata.fields),
     threadId,
     sessionId: meta?.sessionId,
-    name: names.nameOf(threadId),
+    name: names.nameFor(threadId),
     preview,
     source,
     git: metadata.git ?? {},
@@ -87,12 +87,12 @@ export function threadFromFile(
  * The name in a row: `name` of a paginated thread, of a legacy one its `title` when that is not just the first
  * message. A row without one, as after a rebuild of the DB, falls back to the name index.
  */
-function nameOfRow(row: ThreadRow, names: NameIndex): string | undefined {
-  return rowOwnName(row) ?? names.nameOf(asThreadId(row.id) ?? (row.id as ThreadId));
+function rowOrIndexName(row: ThreadRow, names: NameIndex): string | undefined {
+  return nameInRow(row) ?? names.nameFor(asThreadId(row.id) ?? (row.id as ThreadId));
 }
 
 /** The name that the row itself holds. */
-export function rowOwnName(row: ThreadRow): string | undefined {
+export function nameInRow(row: ThreadRow): string | undefined {
   if (row.historyMode === 'paginated') return row.name?.trim() || undefined;
   const title = row.title?.trim();
   return title === row.firstUserMessage?.trim() ? undefined : title || undefined;

@@ -46,7 +46,7 @@ const LOOK_SHARE = 10;
 /** Threads that other programs move all the time are looked for again for this long. */
 const MOVES_MS = 1000;
 
-export function historyModeOf({ meta, row }: Pick<ResolvedThread, 'meta' | 'row'>): HistoryMode {
+export function resolvedHistoryMode({ meta, row }: Pick<ResolvedThread, 'meta' | 'row'>): HistoryMode {
   return (meta?.historyMode ?? row?.historyMode) === 'paginated' ? 'paginated' : 'legacy';
 }
 
@@ -103,7 +103,7 @@ export class ThreadResolver {
 
   async #resolve(threadId: ThreadId): Promise<ResolvedThread> {
     const row = await this.#local.readRows((rows) => rows.get(threadId));
-    const fromRow = row && fileOfRow(this.#local.home, row);
+    const fromRow = row && findRowFile(this.#local.home, row);
     let failed: Unreadable | undefined;
     if (row && fromRow) {
       try {
@@ -121,7 +121,7 @@ export class ThreadResolver {
     if (found && row) await this.#repair(found, row);
     if (found) return found;
     const hidden = row && this.#local.catalog.hiddenBehind(this.#local.home.localPath(row.rolloutPath) ?? '');
-    if (row && hidden) throw unreadableFolder(threadId, row, hidden);
+    if (row && hidden) throw unreadableDirectory(threadId, row, hidden);
     throw threadNotFound(threadId, this.#whereLooked(row));
   }
 
@@ -129,7 +129,7 @@ export class ThreadResolver {
   #isBehindExactName(file: RolloutFile, threadId: ThreadId): boolean {
     if (file.isExact && file.threadId === threadId) return false;
     this.#local.catalog.refresh(LOOK_MS);
-    const [named] = this.#local.catalog.filesOf(threadId);
+    const [named] = this.#local.catalog.filesFor(threadId);
     const isSameRollout = named?.rolloutId === file.rolloutId;
     return isSameRollout && named.isExact && named.path !== file.path && existsSync(named.path);
   }
@@ -170,13 +170,13 @@ export class ThreadResolver {
     const { catalog } = this.#local;
     // What this process moves the catalog knows at once; a thread that is not where it was is looked for anew.
     await catalog.refreshInSlices(Math.max(RECENT_MS, LOOK_SHARE * catalog.lookMs));
-    if (!catalog.filesOf(threadId).some((file) => existsSync(file.path))) catalog.refresh();
-    // A file that moved from a folder not listed yet to one that was would be in neither.
-    for (let again = 0; again < 2 && catalog.filesOf(threadId).length === 0; again += 1) catalog.refresh();
+    if (!catalog.filesFor(threadId).some((file) => existsSync(file.path))) catalog.refresh();
+    // A file that moved from a directory not listed yet to one that was would be in neither.
+    for (let again = 0; again < 2 && catalog.filesFor(threadId).length === 0; again += 1) catalog.refresh();
     let failed = failedBefore;
     let empty: RolloutFile | undefined;
     let byName: ResolvedThread | undefined;
-    for (const file of catalog.filesOf(threadId)) {
+    for (const file of catalog.filesFor(threadId)) {
       try {
         const meta = await this.metaOf(file);
         if (meta?.id === threadId) return { threadId, file, meta, row };
@@ -220,7 +220,7 @@ export class ThreadResolver {
   async #searchInside(threadId: ThreadId, row: ThreadRow | undefined): Promise<ResolvedThread | undefined> {
     const slice = new TimeSlice();
     for (const otherId of this.#local.catalog.threadIds()) {
-      for (const file of this.#local.catalog.filesOf(otherId)) {
+      for (const file of this.#local.catalog.filesFor(otherId)) {
         const meta = await this.metaOf(file).catch(() => undefined);
         if (meta?.id === threadId && otherId !== threadId) return { threadId, file, meta, row };
         if (slice.isOver) await slice.yield();
@@ -252,7 +252,7 @@ export class ThreadResolver {
  * The file that a row points at, plain or compressed, if it is there and inside the home. Whatever its name is: a row
  * counts as it stands, as in Codex's own store.
  */
-export function fileOfRow(
+export function findRowFile(
   home: RolloutHome,
   row: Pick<ThreadRow, 'id' | 'rolloutPath' | 'createdAt'>,
 ): RolloutFile | undefined {
@@ -300,10 +300,10 @@ export function assertOwn({ threadId, ownerId, file }: ResolvedThread): void {
   );
 }
 
-/** Its row says where a thread is, and its folder says nothing. */
-function unreadableFolder(threadId: ThreadId, row: ThreadRow, { path: folder, why }: LeftOut): ThreadkeeperError {
+/** Its row says where a thread is, and its directory says nothing. */
+function unreadableDirectory(threadId: ThreadId, row: ThreadRow, { path: directory, why }: LeftOut): ThreadkeeperError {
   return unsupported(
-    `thread ${threadId} cannot be read: its rollout ${row.rolloutPath} lies below ${folder} (${why})`,
+    `thread ${threadId} cannot be read: its rollout ${row.rolloutPath} lies below ${directory} (${why})`,
     'Nothing was changed. Give the user that runs this server permission to read that directory; a link there is not followed.',
   );
 }

@@ -2,7 +2,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import type { JsonObject } from '../../protocol/json.js';
 import { type RolloutItem, typeFirst } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { type GitInfo, isSameGit, type SessionMeta, sessionMetaOf } from '../../protocol/session-meta.js';
+import { type GitInfo, isSameGit, parseSessionMeta, type SessionMeta } from '../../protocol/session-meta.js';
 import { sourceJson } from '../../protocol/session-source.js';
 import type { StoredThread } from '../../store/thread-store.js';
 import { sessionMetaItem, slimMetaItem } from './rollout/session-meta-item.js';
@@ -23,7 +23,7 @@ export async function* threadRollout(
   const first = await ownMeta(thread.threadId, history());
   const said = new SaidByMetas();
   const head: RolloutLine = first ?? { ...madeMeta(thread), timestamp: iso(thread.createdAt), ordinal: undefined };
-  const meta = sessionMetaOf(head);
+  const meta = parseSessionMeta(head);
   yield number(said.observe({ ...head, payload: withoutBase({ ...head.payload, ...patchedKeys(thread) }) }));
   let isFirstMet = first === undefined;
   for await (const line of history()) {
@@ -48,7 +48,7 @@ class SaidByMetas {
   #memoryMode = 'enabled';
 
   observe(line: RolloutLine): RolloutLine {
-    const meta = sessionMetaOf(line);
+    const meta = parseSessionMeta(line);
     this.#git = meta?.git ?? this.#git;
     this.#memoryMode = meta?.memoryMode ?? this.#memoryMode;
     return line;
@@ -63,7 +63,7 @@ class SaidByMetas {
 }
 
 async function ownMeta(threadId: ThreadId, history: AsyncIterable<RolloutLine>): Promise<RolloutLine | undefined> {
-  for await (const line of history) if (sessionMetaOf(line)?.id === threadId) return line;
+  for await (const line of history) if (parseSessionMeta(line)?.id === threadId) return line;
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 import { internalError } from '../../protocol/errors.js';
 import { asNumber, asString } from '../../protocol/json.js';
 import { HeadReader } from '../../protocol/line-head.js';
-import { factsOfType, type TurnPart } from '../../protocol/line-types.js';
+import { type TurnPart, typeFacts } from '../../protocol/line-types.js';
 import { parseRolloutLine, type RolloutLine } from '../../protocol/rollout-line.js';
 import { TimeSlice } from '../../protocol/time-slice.js';
 import type { ListTurnsParams, TurnPage } from '../../store/thread-store.js';
@@ -128,7 +128,7 @@ class RolloutTurnSource implements TurnSource<Position> {
   async *startsBefore(end: Position): AsyncGenerator<TurnStart<Position>> {
     for await (const { raw, index, rolloutId } of this.#backward(end, BEGINNINGS)) {
       const line = this.#parse(raw, rolloutId);
-      const turn = turnPartOf(line);
+      const turn = readTurnPart(line);
       const rolledBack = turn === 'rollback' ? Math.max(0, asNumber(line?.payload['num_turns']) ?? 0) : 0;
       if (turn === 'start' || rolledBack > 0) yield { position: this.#at(index, raw.offset), rolledBack };
     }
@@ -145,7 +145,7 @@ class RolloutTurnSource implements TurnSource<Position> {
       if (told !== undefined && !turnIds.has(told)) continue;
       const line = this.#parse(raw, rolloutId);
       const turnId = asString(line?.payload['turn_id']);
-      const isMeant = what === 'names' || turnPartOf(line) === 'start';
+      const isMeant = what === 'names' || readTurnPart(line) === 'start';
       if (isMeant && turnId !== undefined && turnIds.has(turnId)) named.add(turnId);
       if (named.size === turnIds.size) break;
     }
@@ -242,7 +242,7 @@ class RolloutTurnSource implements TurnSource<Position> {
   }
 }
 
-function turnPartOf(line: RolloutLine | undefined): TurnPart | undefined {
+function readTurnPart(line: RolloutLine | undefined): TurnPart | undefined {
   const event = line?.type === 'event_msg' ? asString(line.payload['type']) : undefined;
-  return event === undefined ? undefined : factsOfType({ type: 'event_msg', payloadType: event })?.turn;
+  return event === undefined ? undefined : typeFacts({ type: 'event_msg', payloadType: event })?.turn;
 }

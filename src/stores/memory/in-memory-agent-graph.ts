@@ -1,6 +1,6 @@
 import type { ThreadId } from '../../protocol/ids.js';
 import type { AgentGraphStore, Descendant, SpawnEdge, SpawnEdgeStatus } from '../../store/agent-graph-store.js';
-import { childrenOf, descendantsOf, edgesByParent } from '../../store/spawn-tree.js';
+import { edgesByParent, findChildren, findDescendants } from '../../store/spawn-tree.js';
 
 /** Edges that live as long as the process. */
 export class InMemoryAgentGraph implements AgentGraphStore {
@@ -16,10 +16,10 @@ export class InMemoryAgentGraph implements AgentGraphStore {
   }
 
   async listChildren(parentThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<ThreadId[]> {
-    return childrenOf(edgesByParent(this.#edges.values()), parentThreadId, status);
+    return findChildren(edgesByParent(this.#edges.values()), parentThreadId, status);
   }
 
   async listDescendants(rootThreadId: ThreadId, status?: SpawnEdgeStatus): Promise<Descendant[]> {
-    return descendantsOf(edgesByParent(this.#edges.values()), rootThreadId, status);
+    return findDescendants(edgesByParent(this.#edges.values()), rootThreadId, status);
   }
 }

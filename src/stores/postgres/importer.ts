@@ -6,7 +6,7 @@ import type { ImportedThread, ImportOutcome, ImportState, ThreadImporter } from 
 import type { StoredThread } from '../../store/thread-store.js';
 import type { Query } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
-import { batchesOf, ITEM_COLUMNS, type ItemRow, itemRow, itemsOfJson } from './item-rows.js';
+import { ITEM_COLUMNS, type ItemRow, itemRow, selectFromJson, splitIntoBatches } from './item-rows.js';
 import { rowOf } from './thread-row.js';
 
 /** Takes threads over into the database. A row's `import_mark` is the version that was imported. */
@@ -47,9 +47,9 @@ export class PostgresImporter implements ThreadImporter {
       const rows = rowsOf(imported.lines(), () => {
         leftOut += 1;
       });
-      for await (const { json, count } of batchesOf(rows)) {
+      for await (const { json, count } of splitIntoBatches(rows)) {
         await query(
-          `INSERT INTO {items} (thread_id, ${ITEM_COLUMNS}) SELECT $1, ${ITEM_COLUMNS} FROM ${itemsOfJson('$2')}`,
+          `INSERT INTO {items} (thread_id, ${ITEM_COLUMNS}) SELECT $1, ${ITEM_COLUMNS} FROM ${selectFromJson('$2')}`,
           [threadId, json],
         );
         items += count;

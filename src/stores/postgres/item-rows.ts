@@ -16,7 +16,7 @@ export interface ItemRow {
 /** The rows in a JSON list, as a statement can select from it. */
 export const ITEM_COLUMNS = 'ordinal, said_at, type, event, bytes, payload, metadata';
 
-export const itemsOfJson = (place: string): string =>
+export const selectFromJson = (place: string): string =>
   `jsonb_to_recordset(${place}::jsonb) AS item (ordinal bigint, said_at text, type text, event text, bytes integer,
     payload jsonb, metadata jsonb)`;
 
@@ -48,7 +48,7 @@ const BATCH_ROWS = 500;
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 /** Cuts rows into lists that are sent in one statement each, as JSON text. */
-export async function* batchesOf(
+export async function* splitIntoBatches(
   rows: Iterable<ItemRow> | AsyncIterable<ItemRow>,
 ): AsyncGenerator<{ json: string; count: number }> {
   let parts: string[] = [];

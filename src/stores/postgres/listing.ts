@@ -1,7 +1,7 @@
 import type { ThreadId } from '../../protocol/ids.js';
 import type { SourceKind } from '../../protocol/session-source.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../../store/list-cursor.js';
-import { folderSpellings, positionOf, totalShown, validateListParams } from '../../store/thread-filter.js';
+import { directorySpellings, positionOf, totalShown, validateListParams } from '../../store/thread-filter.js';
 import type { ListThreadsParams, ThreadCount, ThreadFilter, ThreadPage, ThreadSort } from '../../store/thread-store.js';
 import { CountChanges } from './count-changes.js';
 import { STARTS } from './db/indexed.js';
@@ -90,7 +90,7 @@ function filteredBy(filter: ThreadFilter): Where {
   if (filter.within) where.add(`id = ANY(${where.value(filter.within.members)}::uuid[])`);
   if (filter.modelProviders) where.equals('model_provider', filter.modelProviders, STARTS.provider);
   if (filter.gitBranch !== undefined) where.equals('git_branch', [filter.gitBranch], STARTS.branch);
-  if (filter.cwds) where.isInFolder([...new Set(filter.cwds.flatMap(folderSpellings))]);
+  if (filter.cwds) where.isInDirectory([...new Set(filter.cwds.flatMap(directorySpellings))]);
   if (filter.search !== undefined) {
     const escaped = searchable(filter.search).replace(/[\\%_]/g, '\\$&');
     where.add(`search_text LIKE ${where.value(`%${escaped}%`)}`);
@@ -128,12 +128,12 @@ class Where {
     this.add(`${start} = ANY(${starts}) AND ${column} = ANY(${values})`);
   }
 
-  /** The folder or one below: those whose path goes on after a slash, which are all that come before `folder0`. */
-  isInFolder(folders: readonly string[]): void {
-    const conditions = folders.map((folder) => {
-      const exact = this.value(folder);
-      const below = this.value(folder.endsWith('/') ? folder : `${folder}/`);
-      const end = this.value(folder.endsWith('/') ? `${folder.slice(0, -1)}0` : `${folder}0`);
+  /** The directory or one below: those whose path goes on after a slash, which are all that come before `directory0`. */
+  isInDirectory(directories: readonly string[]): void {
+    const conditions = directories.map((directory) => {
+      const exact = this.value(directory);
+      const below = this.value(directory.endsWith('/') ? directory : `${directory}/`);
+      const end = this.value(directory.endsWith('/') ? `${directory.slice(0, -1)}0` : `${directory}0`);
       return (
         `(${STARTS.cwd} = left(${exact}, 400) AND cwd_key = ${exact}) OR ` +
         `(${STARTS.cwd} >= left(${below}, 400) AND ${STARTS.cwd} <= left(${end}, 400) AND starts_with(cwd_key, ${below}))`

@@ -8,7 +8,7 @@ import { turnAfter } from '../../store/turn-after.js';
 import { TurnPager } from '../../store/turn-pager.js';
 import type { Query, SqlValue } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
-import { batchesOf, ITEM_COLUMNS, type ItemRow, itemRow, itemsOfJson } from './item-rows.js';
+import { ITEM_COLUMNS, type ItemRow, itemRow, selectFromJson, splitIntoBatches } from './item-rows.js';
 import { ItemTurns } from './item-turns.js';
 import { insertSql, rowOf, THREAD_COLUMNS, threadOf } from './thread-row.js';
 import { heldLease, type Lease, type WriterLeases } from './writer-leases.js';
@@ -38,7 +38,7 @@ export class PostgresLiveThreads {
     this.#leases = leases;
   }
 
-  leaseOf(threadId: ThreadId): Lease | undefined {
+  leaseFor(threadId: ThreadId): Lease | undefined {
     return this.#open.get(threadId)?.lease;
   }
 
@@ -51,7 +51,7 @@ export class PostgresLiveThreads {
     const { threadId, historyMode: mode } = params;
     await this.#opening(threadId, async (query) => {
       await assertNew(query, threadId);
-      return { mode, made: madeOf(newThread(params), params), nextOrdinal: 0 };
+      return { mode, made: rowForNewThread(newThread(params), params), nextOrdinal: 0 };
     });
   }
 
@@ -79,7 +79,7 @@ export class PostgresLiveThreads {
     const stored = { ...fork, preview, title, firstUserMessage, forkedFromId: sourceThreadId };
     const end = await this.#forkEnd(sourceThreadId, historyMode, lastTurnId);
     const { threadId } = thread;
-    const made = madeOf(stored, thread);
+    const made = rowForNewThread(stored, thread);
     await this.#opening(threadId, async (query) => {
       await assertNew(query, threadId);
       return { mode: historyMode, made, nextOrdinal: end };
@@ -119,7 +119,7 @@ export class PostgresLiveThreads {
     const open = this.#open.get(threadId) ?? notLive(threadId);
     if (open.waiting.length === 0) return;
     await this.#materialise(open);
-    for await (const { json, count } of batchesOf([...open.waiting])) {
+    for await (const { json, count } of splitIntoBatches([...open.waiting])) {
       await this.#write(open, json);
       open.waiting = open.waiting.slice(count);
     }
@@ -146,7 +146,7 @@ export class PostgresLiveThreads {
     const { threadId, token } = open.lease;
     const [row] = await this.#db.query(
       `WITH held AS (${heldLease('$1', '$2')}), added AS (
-        INSERT INTO {items} (thread_id, ${ITEM_COLUMNS}) SELECT $1, ${ITEM_COLUMNS} FROM held, ${itemsOfJson('$3')}
+        INSERT INTO {items} (thread_id, ${ITEM_COLUMNS}) SELECT $1, ${ITEM_COLUMNS} FROM held, ${selectFromJson('$3')}
         ON CONFLICT DO NOTHING
       ) SELECT count(*) AS held FROM held`,
       [threadId, token, json],
@@ -233,7 +233,7 @@ async function endOf(query: Query, threadId: ThreadId): Promise<number> {
   return Number(row?.['end'] ?? 0);
 }
 
-function madeOf(thread: StoredThread, { originator }: Pick<CreateThreadParams, 'originator'>) {
+function rowForNewThread(thread: StoredThread, { originator }: Pick<CreateThreadParams, 'originator'>) {
   return { thread, row: new Map([...rowOf(thread), ['originator', originator] as const]) };
 }
 

@@ -152,7 +152,7 @@ export class PostgresThreadStore implements ThreadStore {
   /** The row is locked meanwhile, as it is when a thread is opened for writing: a thread is never both. */
   async #setArchived(threadId: ThreadId, isArchived: boolean, options?: MoveOptions): Promise<boolean> {
     const dryRun = options?.dryRun === true;
-    const mine = this.#live.leaseOf(threadId);
+    const mine = this.#live.leaseFor(threadId);
     if (mine && !isArchived) return false;
     if (mine && !dryRun) throw conflict(`thread ${threadId} is loaded here`, 'Close it first; nothing was moved.');
     if (this.#live.unwritten(threadId)) return isArchived;

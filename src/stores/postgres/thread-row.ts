@@ -1,5 +1,5 @@
+import { cwdKey } from '../../protocol/cwd-key.js';
 import { foldCase } from '../../protocol/fold-case.js';
-import { folderKey } from '../../protocol/folder-key.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { storedSessionSource } from '../../protocol/session-source.js';
 import { PLAIN_FIELD_NAMES, type PlainFieldName } from '../../store/thread-fields.js';
@@ -65,7 +65,7 @@ export function rowOf(thread: StoredThread): Map<string, SqlValue> {
     ['git_sha', git.sha],
     ['git_branch', git.branch],
     ['git_origin_url', git.originUrl],
-    ['cwd_key', cwd === undefined ? undefined : folderKey(cwd)],
+    ['cwd_key', cwd === undefined ? undefined : cwdKey(cwd)],
     ['search_text', searchText(thread)],
   );
   return new Map(columns.map(([column, value]) => [column, sqlValue(value)]));

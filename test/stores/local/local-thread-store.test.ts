@@ -105,7 +105,7 @@ describe('finding a thread', () => {
     expect([file, archived].filter((name) => existsSync(name))).toEqual([archived]);
   });
 
-  it('archives what is in both folders already, as after a kill', async () => {
+  it('archives what is in both directories already, as after a kill', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout({ turns: [['q', 'a']] });
     const archived = path.join(home.root, 'archived_sessions', path.basename(file));
@@ -539,7 +539,7 @@ describe('moving', () => {
     expect([readFileSync(active.file), readFileSync(archived.file)]).toEqual(before);
   });
 
-  it('moves a file into a folder that the user has put on another disk, and back', async () => {
+  it('moves a file into a directory that the user has put on another disk, and back', async () => {
     const home = new TestHome();
     const disk = new TestHome();
     const { id, file } = home.rollout();
@@ -552,7 +552,7 @@ describe('moving', () => {
     expect(existsSync(file)).toBe(true);
   });
 
-  it('does not move a file into a folder below that a link puts outside of the home', async () => {
+  it('does not move a file into a directory below that a link puts outside of the home', async () => {
     const home = new TestHome();
     const outside = new TestHome();
     const { id } = home.rollout({ archived: true });
@@ -598,11 +598,11 @@ describe('a home without write permission', () => {
   it('is read, and each write is read_only and leaves nothing', async () => {
     const home = new TestHome();
     const { id } = home.rollout({ turns: [['q', 'a']] });
-    const folders = [
+    const directories = [
       home.root,
       ...readdirSync(home.root, { recursive: true }).map((name) => path.join(home.root, String(name))),
     ];
-    for (const name of folders) chmodSync(name, statSync(name).isDirectory() ? 0o555 : 0o444);
+    for (const name of directories) chmodSync(name, statSync(name).isDirectory() ? 0o555 : 0o444);
     await unprivileged(async () => {
       const { manager } = await open(home.root);
       expect((await manager.listThreads(ALL)).threads[0]?.thread).toMatchObject({ threadId: id, preview: 'q' });
@@ -616,10 +616,10 @@ describe('a home without write permission', () => {
       }
       expect(await manager.readThread(id)).toMatchObject({ name: undefined, isArchived: false });
     });
-    for (const name of folders) chmodSync(name, 0o755);
+    for (const name of directories) chmodSync(name, 0o755);
   });
 
-  it('that hides a file or a folder says so', async () => {
+  it('that hides a file or a directory says so', async () => {
     const home = new TestHome();
     const shown = home.rollout({ at: '2026-11-01T10:00:00.000Z' });
     const hidden = home.rollout({ at: '2026-11-02T10:00:00.000Z' });
@@ -897,7 +897,7 @@ describe('Codex’s DB that is there and cannot be written for now', () => {
       home.name(id, 'old');
       addRow(db, { id, rollout_path: file, ...NAMED });
       hold(db);
-      const { manager, warnings } = await open(home.root, { ownStateDb: 'create' });
+      const { manager, warnings } = await open(home.root, { indexUse: 'create' });
       expect(warnings.join()).toContain('serving from the rollout files');
       expect((await manager.readThread(id)).name).toBe('old');
       const before = [readFileSync(file, 'utf8'), home.read('session_index.jsonl')];
@@ -937,7 +937,7 @@ describe('Codex’s DB that appears while the server runs on its own', () => {
   it('is used from the next write on, which reaches its rows', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout({ turns: [['q', 'a']] });
-    const { manager, stateDb } = await open(home.root, { ownStateDb: 'create' });
+    const { manager, stateDb } = await open(home.root, { indexUse: 'create' });
     await manager.updateThreadMetadata(id, { name: 'Before' });
     expect(stateDb.status.kind).toBe('index');
     const db = home.stateDb();
@@ -972,7 +972,7 @@ describe('a patch of a part of the git facts', () => {
   it('does not bring old values of the others back, where our own index is behind', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout({ meta: { git: { commit_hash: 'old' } }, turns: [['q', 'a']] });
-    const { manager } = await open(home.root, { ownStateDb: 'create' });
+    const { manager } = await open(home.root, { indexUse: 'create' });
     const meta = { ...linesOf(file)[0].payload, git: { commit_hash: 'new', repository_url: 'u' } };
     writeFileSync(file, `${JSON.stringify({ timestamp: AT, type: 'session_meta', payload: meta })}\n`, { flag: 'a' });
     const { thread } = await manager.updateThreadMetadata(id, { gitInfo: { branch: 'b' } });

@@ -24,7 +24,7 @@ const saying = (id: ThreadId, text: string) => rolloutText({ id, at: AT, turns: 
 const WAYS = ['files', 'index', 'codex'] as const;
 async function served(home: TestHome, way: (typeof WAYS)[number]) {
   if (way === 'codex') home.stateDb();
-  return await open(home.root, way === 'index' ? { ownStateDb: 'create' } : { useStateDb: way === 'codex' });
+  return await open(home.root, way === 'index' ? { indexUse: 'create' } : { useStateDb: way === 'codex' });
 }
 
 async function listed(manager: Awaited<ReturnType<typeof served>>['manager']) {
@@ -146,7 +146,7 @@ describe('links in the place of our own files', () => {
       writeFileSync(path.join(outside, name), '');
       symlinkSync(path.join(outside, name), path.join(home.root, name));
     }
-    const { manager } = await open(home.root, { ownStateDb: 'create' });
+    const { manager } = await open(home.root, { indexUse: 'create' });
     expect((await listed(manager)).previews).toEqual(['said']);
     expect(await errorOf(manager.updateThreadMetadata(id, { name: 'a name' }))).toMatchObject({ code: 'unsupported' });
     for (const name of readdirSync(outside)) expect(readFileSync(path.join(outside, name), 'utf8')).toBe('');

@@ -34,7 +34,7 @@ function homeOf(mode: (typeof MODES)[number], archived = false) {
   const { id, file } = home.rollout({ archived, turns: [['q', 'a'.repeat(3_000_000)]] });
   if (mode === 'Codex’s DB') addRow(home.stateDb(), { id, rollout_path: file, archived: Number(archived) });
   const served = async () => {
-    const parts = await open(home.root, { ownStateDb: mode === 'our own' ? 'create' : 'never' });
+    const parts = await open(home.root, { indexUse: mode === 'our own' ? 'create' : 'never' });
     await parts.backfilled;
     return parts;
   };
@@ -43,8 +43,8 @@ function homeOf(mode: (typeof MODES)[number], archived = false) {
 }
 
 const names = (home: TestHome) =>
-  ['sessions', 'archived_sessions'].flatMap((folder) =>
-    readdirSync(path.join(home.root, folder), { recursive: true }).filter((name) => /rollout/.test(String(name))),
+  ['sessions', 'archived_sessions'].flatMap((directory) =>
+    readdirSync(path.join(home.root, directory), { recursive: true }).filter((name) => /rollout/.test(String(name))),
   );
 
 describe.runIf(hasOther)('a home on two file systems', () => {

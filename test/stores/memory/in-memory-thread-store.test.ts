@@ -5,19 +5,19 @@ import { keptMetadataContract } from '../../store/live-contract.js';
 import { linesOf, type Seed, seed, threadOf } from '../../store/seed.js';
 import { errorOf } from '../../support/error-of.js';
 
-function storeOf(seeds: readonly Seed[]): InMemoryThreadStore {
+function fromThreadOrStore(seeds: readonly Seed[]): InMemoryThreadStore {
   const store = new InMemoryThreadStore();
   for (const entry of seeds) store.add(threadOf(entry), linesOf(entry));
   return store;
 }
 
-threadStoreContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
-keptMetadataContract('InMemoryThreadStore', async (seeds) => storeOf(seeds));
+threadStoreContract('InMemoryThreadStore', async (seeds) => fromThreadOrStore(seeds));
+keptMetadataContract('InMemoryThreadStore', async (seeds) => fromThreadOrStore(seeds));
 
 describe('InMemoryThreadStore', () => {
   it('refuses a path, as its threads are no files', async () => {
     const thread = seed();
-    const store = storeOf([thread]);
+    const store = fromThreadOrStore([thread]);
     const patch = { rolloutPath: '/home/dev/.codex/sessions/x.jsonl', name: 'x' };
     expect(await errorOf(store.updateThreadMetadata(thread.id, patch))).toMatchObject({ code: 'unsupported' });
     expect((await store.readThread(thread.id)).name).toBeUndefined();

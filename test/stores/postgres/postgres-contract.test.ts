@@ -8,7 +8,7 @@ import { linesOf, seed, threadOf } from '../../store/seed.js';
 import { errorOf } from '../../support/error-of.js';
 import { openDb, openPostgresStore } from '../../support/postgres-store.js';
 
-const storeOf: StoreFactory = async (seeds) => {
+const fromThreadOrStore: StoreFactory = async (seeds) => {
   const db = openDb();
   const imports = new PostgresImporter(db, new PostgresAgentGraph(db));
   for (const seed of seeds) {
@@ -25,11 +25,11 @@ const storeOf: StoreFactory = async (seeds) => {
   return openPostgresStore({ db });
 };
 
-threadStoreContract('PostgresThreadStore', storeOf);
-keptMetadataContract('PostgresThreadStore', storeOf);
+threadStoreContract('PostgresThreadStore', fromThreadOrStore);
+keptMetadataContract('PostgresThreadStore', fromThreadOrStore);
 
 it('has no paths: a patch of one is unsupported, and changes nothing', async () => {
-  const store = await storeOf([seed()]);
+  const store = await fromThreadOrStore([seed()]);
   const [listed] = (await store.listThreads(ALL)).threads;
   const threadId = listed?.thread.threadId as ThreadId;
   const error = await errorOf(store.updateThreadMetadata(threadId, { rolloutPath: '/x.jsonl', name: 'n' }));

@@ -39,7 +39,7 @@ it('lists and reads without going through a table from end to end', { timeout: 1
   expect((await list({ gitBranch: 'branch-3' })).threads).toHaveLength(25);
   const members = await graph.listChildren(idOf(1) as ThreadId);
   expect(members).toEqual([idOf(2)]);
-  const children = await list({ within: { relation: 'childrenOf', threadId: idOf(1) as ThreadId, members } });
+  const children = await list({ within: { relation: 'children', threadId: idOf(1) as ThreadId, members } });
   expect(children.total).toBe(1);
   await graph.listDescendants(idOf(1) as ThreadId);
   expect(await store.findThreadsByName('Name 50', 5)).toEqual([idOf(50)]);

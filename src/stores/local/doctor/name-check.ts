@@ -1,6 +1,6 @@
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import type { ThreadRow } from '../state-db/thread-rows.js';
-import { rowOwnName } from '../thread-from-home.js';
+import { nameInRow } from '../thread-from-home.js';
 import { type Finding, finding } from './finding.js';
 import type { CheckedRollout } from './rollout-check.js';
 
@@ -20,7 +20,7 @@ export function nameFindings(
       findings.push(finding('name of no thread', id, problem, 'Nothing needs to be done.'));
     }
     if (!row) continue;
-    const inRow = rowOwnName(row) ?? '';
+    const inRow = nameInRow(row) ?? '';
     // The row of a legacy thread that was continued holds the first message again: then the index's name counts.
     if (inRow === indexed || (inRow === '' && row.historyMode !== 'paginated')) continue;
     const problem = `its row says ${JSON.stringify(inRow)}, the name index ${JSON.stringify(indexed)}`;

@@ -25,7 +25,7 @@ const NAMED = 'Nothing needs to be done: a list goes by what the file says, and 
 
 /** The current file of a thread by its name; undefined when it is gone meanwhile. */
 export async function checkRollout(library: RolloutLibrary, threadId: ThreadId): Promise<CheckedRollout | undefined> {
-  const [file] = library.catalog.filesOf(threadId);
+  const [file] = library.catalog.filesFor(threadId);
   if (!file) return undefined;
   const name = path.relative(library.home.root, file.path);
   const bad = (kind: string, problem: string, remedy: string): CheckedRollout => ({
@@ -62,7 +62,7 @@ function ownerFindings(file: RolloutFile, id: ThreadId, name: string): Finding[]
 }
 
 function copyFindings({ catalog, home }: RolloutLibrary, file: RolloutFile): Finding[] {
-  const copies = catalog.copiesOf(file.rolloutId).filter(({ isExact }) => isExact);
+  const copies = catalog.copiesFor(file.rolloutId).filter(({ isExact }) => isExact);
   if (copies.length < 2) return [];
   const names = copies.map((copy) => path.relative(home.root, copy.path)).join(' and ');
   const remedy =

@@ -7,7 +7,7 @@ import type { RolloutFile } from '../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import type { RolloutMetadata } from '../rollout/rollout-metadata.js';
 import type { ThreadRow } from '../state-db/thread-rows.js';
-import { fileOfRow } from '../thread-resolver.js';
+import { findRowFile } from '../thread-resolver.js';
 import { type Finding, finding } from './finding.js';
 
 const REPAIRED = 'threadkeeper repairs it when its server starts, or when it reads the thread.';
@@ -28,14 +28,14 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
   if (local === undefined) {
     return found('row outside', `its row points out of the home: ${row.rolloutPath}`, OUTSIDE);
   }
-  const at = fileOfRow(home, row);
+  const at = findRowFile(home, row);
   const owner = at && (await ownMeta(at).catch(() => undefined))?.id;
-  const [file] = catalog.filesOf(threadId);
+  const [file] = catalog.filesFor(threadId);
   if (at && owner !== undefined && owner !== threadId) {
     return found('row of another', `its row points at the rollout of thread ${owner}`, REPAIRED);
   }
   if (!file && !at) {
-    // That its folder cannot be read is told once for all.
+    // That its directory cannot be read is told once for all.
     if (catalog.hiddenBehind(local)) return [];
     return found('row without file', `its rollout is not in the home: ${row.rolloutPath}`, WITHOUT_FILE);
   }

@@ -88,7 +88,7 @@ export class Backfill {
       const first = ids.findIndex((id) => id > watermark);
       for (let start = first === -1 ? ids.length : first; start < ids.length && !this.#isStopped; start += BATCH) {
         const batch = ids.slice(start, start + BATCH);
-        const indexed = await this.#read(batch.flatMap((id) => this.#library.catalog.filesOf(id).slice(0, 1)));
+        const indexed = await this.#read(batch.flatMap((id) => this.#library.catalog.filesFor(id).slice(0, 1)));
         await this.#write(indexed, batch.at(-1) ?? watermark);
         this.#options.onProgress?.(Math.min(start + BATCH, ids.length), ids.length);
       }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Warn } from '../local-home.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
-import { openOwnStateDb, type StateDbConfig } from '../state-db/open-state-db.js';
+import { openIndex, type StateDbConfig } from '../state-db/open-state-db.js';
 import type { StateDb } from '../state-db/state-db.js';
 import type { StateDbHandle } from '../state-db/state-db-handle.js';
 import { Backfill, type BackfillOptions, type BackfillSummary } from './backfill.js';
@@ -11,7 +11,7 @@ import { backfillProgress } from './backfill-lease.js';
  * Our own state DB while the program runs: it is handed out when it is filled, and when it is lost (damaged, removed,
  * replaced) made anew, files serving meanwhile.
  */
-export class OwnDb {
+export class IndexDb {
   #backfill: Backfill | undefined;
   #filling: Promise<unknown> = Promise.resolve();
   /** The one that is being filled, and is not handed out yet. */
@@ -37,7 +37,7 @@ export class OwnDb {
 
   /** Opens ours, as the configuration allows, and begins to fill it; undefined where there is none. */
   async open(): Promise<{ readonly isRemade: boolean } | undefined> {
-    const { stateDb, problem, isRemade = false } = await openOwnStateDb(this.config);
+    const { stateDb, problem, isRemade = false } = await openIndex(this.config);
     this.problem = problem;
     if (problem !== undefined) {
       this.warn(stateDb ? problem : `serving from the rollout files, without the state DB: ${problem}`);
@@ -93,7 +93,7 @@ export class OwnDb {
 
   async #remake(lost: StateDb): Promise<void> {
     if (this.#isClosed) return;
-    const { stateDb, problem } = await openOwnStateDb(this.config);
+    const { stateDb, problem } = await openIndex(this.config);
     if (problem !== undefined) this.warn(problem);
     if (!stateDb || this.#isClosed) {
       stateDb?.close();

@@ -6,7 +6,7 @@ import { isNoThread } from '../rollout/rollout-metadata.js';
 import { SpawnEdgeRows } from '../state-db/spawn-edge-rows.js';
 import type { StateDb } from '../state-db/state-db.js';
 import { type RowChanges, ThreadRows } from '../state-db/thread-rows.js';
-import { rowOfRollout } from './rollout-row.js';
+import { rowFromRollout } from './rollout-row.js';
 
 /** What our index holds of one rollout. */
 export interface IndexedRollout {
@@ -37,10 +37,10 @@ export class RolloutIndexer {
       const { meta } = summary.metadata;
       const threadId = meta?.id ?? file.threadId;
       // A copy under another thread's name does not take the row of the thread that it is a copy of.
-      if (threadId !== file.threadId && this.#library.catalog.filesOf(threadId).length > 0) return undefined;
-      const preview = meta?.historyBase ? await this.#previews.previewOf(file) : summary.metadata.displayPreview;
+      if (threadId !== file.threadId && this.#library.catalog.filesFor(threadId).length > 0) return undefined;
+      const preview = meta?.historyBase ? await this.#previews.readPreview(file) : summary.metadata.displayPreview;
       const row = {
-        ...rowOfRollout({ threadId, file, meta }, summary),
+        ...rowFromRollout({ threadId, file, meta }, summary),
         preview,
         name: null,
         // Nothing in a file says when it was archived.

@@ -14,7 +14,7 @@ interface RolloutOwner {
 }
 
 /** The row of a rollout, by the rules that Codex indexes by. */
-export function rowOfRollout(
+export function rowFromRollout(
   { threadId, file, meta }: RolloutOwner,
   { metadata, modifiedAt }: Pick<RolloutSummary, 'metadata' | 'modifiedAt'>,
 ): RowChanges {

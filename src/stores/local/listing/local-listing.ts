@@ -6,7 +6,7 @@ import { TimeSlice } from '../../../protocol/time-slice.js';
 import { decodeListCursor, encodeListCursor, type ListPosition } from '../../../store/list-cursor.js';
 import {
   comparePositions,
-  folderMatcher,
+  directoryMatcher,
   isShown,
   positionOf,
   threadMatcher,
@@ -20,7 +20,7 @@ import type {
   ThreadFilter,
   ThreadPage,
 } from '../../../store/thread-store.js';
-import type { OwnIndex } from '../index/own-index.js';
+import type { IndexUpdater } from '../index/index-updater.js';
 import type { LocalHome } from '../local-home.js';
 import { isRegularFile, statOf } from '../rollout/regular-file.js';
 import type { LeftOut } from '../rollout/rollout-catalog.js';
@@ -30,7 +30,7 @@ import { isNoThread } from '../rollout/rollout-metadata.js';
 import type { StateDb } from '../state-db/state-db.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../state-db/thread-rows.js';
 import { threadFromFile, threadFromRow } from '../thread-from-home.js';
-import { fileOfRow, type ThreadResolver } from '../thread-resolver.js';
+import { findRowFile, type ThreadResolver } from '../thread-resolver.js';
 import { PreviewReader } from './preview-reader.js';
 
 /** How the rows and the files of a home differ. */
@@ -59,15 +59,15 @@ export class LocalListing {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;
   readonly #previews: PreviewReader;
-  readonly #ownIndex: OwnIndex;
+  readonly #indexUpdater: IndexUpdater;
   #reconciled: { key: string; db: StateDb | undefined; at: number; value: Reconciliation } | undefined;
   #counted: { key: string; counts: readonly ThreadCount[] } | undefined;
   #cwds: { key: string; values: readonly string[] } | undefined;
   #looseThreads: { key: string; at: number; value: LooseThreads } | undefined;
 
-  constructor(local: LocalHome, resolver: ThreadResolver, ownIndex: OwnIndex) {
+  constructor(local: LocalHome, resolver: ThreadResolver, indexUpdater: IndexUpdater) {
     this.#local = local;
-    this.#ownIndex = ownIndex;
+    this.#indexUpdater = indexUpdater;
     this.#resolver = resolver;
     this.#previews = new PreviewReader(local);
   }
@@ -141,7 +141,7 @@ export class LocalListing {
     let without = 0;
     for (const row of found.page) {
       const position = { time: row.sortTime, id: row.id as ThreadId };
-      const thread = await this.#threadOfRow(row);
+      const thread = await this.#threadFromIndexedRow(row);
       if (thread) threads.push({ thread, position });
       else without += 1;
     }
@@ -154,8 +154,8 @@ export class LocalListing {
   }
 
   /** Undefined for a row whose file has no content any more: it can be listed as little as it can be read. */
-  async #threadOfRow(row: ThreadRow): Promise<StoredThread | undefined> {
-    const file = fileOfRow(this.#local.home, row);
+  async #threadFromIndexedRow(row: ThreadRow): Promise<StoredThread | undefined> {
+    const file = findRowFile(this.#local.home, row);
     // It has vanished this moment; the next look leaves it out.
     if (!file) return threadFromRow(row, row, undefined, this.#local.names);
     let isReadable = true;
@@ -169,7 +169,7 @@ export class LocalListing {
     // What our index took from another file may be gone with that file.
     const isBorrowed = this.#local.status.kind === 'index' && meta?.historyBase !== undefined;
     if (thread.preview !== '' && !isBorrowed) return thread;
-    return { ...thread, preview: await this.#previews.previewOf(file).catch(() => '') };
+    return { ...thread, preview: await this.#previews.readPreview(file).catch(() => '') };
   }
 
   #rowFilter(rows: ThreadRows, filter: ThreadFilter, excludeIds: readonly string[]): RowFilter {
@@ -194,7 +194,7 @@ export class LocalListing {
   #matchingCwds(rows: ThreadRows, wanted: readonly string[]): string[] {
     const key = this.#rowsVersion();
     if (this.#cwds?.key !== key) this.#cwds = { key, values: rows.distinctCwds() };
-    return this.#cwds.values.filter(folderMatcher(wanted));
+    return this.#cwds.values.filter(directoryMatcher(wanted));
   }
 
   /** Counts cost a scan of the table; they are kept until a row changes. */
@@ -214,7 +214,7 @@ export class LocalListing {
   async #reconcile(): Promise<Reconciliation> {
     const { catalog } = this.#local;
     await catalog.refreshInSlices(LOOK_MS);
-    await this.#ownIndex.sync();
+    await this.#indexUpdater.sync();
     const known = this.#reconciled;
     const now = Date.now();
     const isSameDb = known?.db === this.#local.rows?.db;
@@ -242,7 +242,7 @@ export class LocalListing {
     let malformed = 0;
     for (const [id, { path: stored, isArchived, isSound }] of paths) {
       const threadId = asThreadId(id);
-      const files = threadId === id ? catalog.filesOf(threadId) : [];
+      const files = threadId === id ? catalog.filesFor(threadId) : [];
       if (!isSound || threadId !== id) {
         unusableRows.push(id);
         const [file] = files;
@@ -251,7 +251,7 @@ export class LocalListing {
         continue;
       }
       const local = home.localPath(stored);
-      const copies = files.flatMap(({ rolloutId }) => catalog.copiesOf(rolloutId));
+      const copies = files.flatMap(({ rolloutId }) => catalog.copiesFor(rolloutId));
       const isThere = copies.some(
         (file) =>
           file.isArchived === isArchived && isSameRollout(file.path, local) && (file.isExact || !files[0]?.isExact),
@@ -270,7 +270,7 @@ export class LocalListing {
     const unusable = new Set(unusableRows);
     const withRow = new Set([...paths].filter(([id]) => !unusable.has(id)).map(([, row]) => row.path));
     for (const id of catalog.threadIds()) {
-      const [file] = catalog.filesOf(id);
+      const [file] = catalog.filesFor(id);
       if (file && !paths.has(id) && !withRow.has(file.path)) loose.push({ file, row: undefined });
     }
     return { hasRows: true, loose, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
@@ -297,7 +297,7 @@ export class LocalListing {
     const { catalog } = this.#local;
     const loose: { file: RolloutFile; row: undefined }[] = [];
     for (const id of catalog.threadIds()) {
-      const [file] = catalog.filesOf(id);
+      const [file] = catalog.filesFor(id);
       if (file) loose.push({ file, row: undefined });
     }
     return {
@@ -327,7 +327,7 @@ export class LocalListing {
       try {
         const thread = await this.#looseThread(file, row, reading);
         if (!thread) value.without += 1;
-        else if (seen.has(thread.threadId) || (await this.#hasFileOfItsOwn(thread.threadId, file)))
+        else if (seen.has(thread.threadId) || (await this.#hasExactFile(thread.threadId, file)))
           value.copies.push(name);
         else {
           seen.add(thread.threadId);
@@ -345,9 +345,9 @@ export class LocalListing {
   }
 
   /** A file that is named after another thread is a copy where its thread has a file of its own name. */
-  async #hasFileOfItsOwn(threadId: ThreadId, file: RolloutFile): Promise<boolean> {
+  async #hasExactFile(threadId: ThreadId, file: RolloutFile): Promise<boolean> {
     if (threadId === file.threadId) return false;
-    for (const other of this.#local.catalog.filesOf(threadId)) {
+    for (const other of this.#local.catalog.filesFor(threadId)) {
       const meta = await this.#resolver.metaOf(other).catch(() => undefined);
       if (meta?.id === threadId) return true;
     }
@@ -367,7 +367,7 @@ export class LocalListing {
     const summary = needsAll ? await summaries.full(file) : head;
     if (isNoThread(summary.metadata)) return undefined;
     const { meta } = summary.metadata;
-    const preview = (await this.#previews.previewOf(file)) || summary.metadata.displayPreview;
+    const preview = (await this.#previews.readPreview(file)) || summary.metadata.displayPreview;
     if (row) return { ...threadFromRow(row, file, meta, this.#local.names), preview: row.preview || preview };
     return threadFromFile(file, summary, preview, this.#local.names);
   }

@@ -16,11 +16,11 @@ export class PreviewReader {
    * The first message of the whole history: what a fork or a reverted thread builds on comes before its own file, and
    * Codex keeps that preview too. Throws when the file itself cannot be read.
    */
-  async previewOf(file: RolloutFile): Promise<string> {
+  async readPreview(file: RolloutFile): Promise<string> {
     let current: RolloutFile | undefined = file;
     let preview = '';
     for (let depth = 0; current && depth < MAX_BASES; depth += 1) {
-      const reading = this.#metadataOf(current);
+      const reading = this.#readMetadata(current);
       // A base that cannot be read has no preview to give; that it cannot be read is told elsewhere.
       const metadata = await (current === file ? reading : reading.catch(() => undefined));
       if (!metadata) break;
@@ -31,7 +31,7 @@ export class PreviewReader {
     return preview;
   }
 
-  async #metadataOf(file: RolloutFile): Promise<RolloutMetadata | undefined> {
+  async #readMetadata(file: RolloutFile): Promise<RolloutMetadata | undefined> {
     if (!this.#library.home.contains(file.path)) return undefined;
     return (await this.#library.summaries.head(file)).metadata;
   }

@@ -43,7 +43,7 @@ export async function forkPoint(
   if (!segment) throw internalError('a segment of the thread is missing', 'Call again; the home changed meanwhile.');
   const source = await openRollout(segment.file.path);
   try {
-    const endByteOffset = next?.offset ?? endOfLastLine(source);
+    const endByteOffset = next?.offset ?? lastLineEnd(source);
     const endOrdinalExclusive = mode === 'paginated' ? ordinalAfter(source, endByteOffset) : undefined;
     return { file: segment.file, endByteOffset, endOrdinalExclusive };
   } finally {
@@ -52,7 +52,7 @@ export async function forkPoint(
 }
 
 /** The end of the last line with a newline: what comes after may still be in the writing. */
-function endOfLastLine(source: RolloutBytes): number {
+function lastLineEnd(source: RolloutBytes): number {
   for (const { offset, length, isTerminated } of readLinesBackward(source)) {
     return isTerminated ? offset + length + 1 : offset;
   }

@@ -22,7 +22,7 @@ import { type Durability, RolloutRecorder } from '../rollout/rollout-recorder.js
 import { sessionMetaItem } from '../rollout/session-meta-item.js';
 import { copyWhole } from '../rollout/whole-copy.js';
 import { acquireWriterLock, type WriterLock } from '../rollout/writer-lock.js';
-import { assertOwn, historyModeOf, type ThreadResolver } from '../thread-resolver.js';
+import { assertOwn, resolvedHistoryMode, type ThreadResolver } from '../thread-resolver.js';
 import { type ForkPoint, forkPoint } from './fork-point.js';
 
 /** A thread that this process has open for writing, under Codex's writer lock. */
@@ -62,7 +62,7 @@ export class LiveThreads {
     const { threadId } = params;
     this.#local.home.makeIfMissing();
     this.#local.catalog.refresh();
-    if (this.#local.catalog.filesOf(threadId).length > 0)
+    if (this.#local.catalog.filesFor(threadId).length > 0)
       throw conflict(`thread ${threadId} exists`, 'Take another id.');
     const file = newRolloutFile(this.#local.home, threadId, new Date(params.createdAt));
     this.#local.home.assertInside(file.path);
@@ -111,7 +111,7 @@ export class LiveThreads {
             `thread ${sourceThreadId} cannot be forked: ${unreadable}`,
             'Codex could not read the fork. Start a new thread to go on from it.',
           );
-        const mode = historyModeOf(source);
+        const mode = resolvedHistoryMode(source);
         const lineage = await resolveLineage(source.file, catalog, sourceThreadId);
         const point = await forkPoint(lineage, mode, sourceThreadId, lastTurnId);
         const file = newRolloutFile(home, threadId, new Date(thread.createdAt));
@@ -285,7 +285,7 @@ function inheritedSegments({ segments }: Lineage, point: ForkPoint): Inherited[]
 function metaOf(params: CreateThreadParams): SessionMeta {
   const { metadata } = params;
   if (metadata.cwd === undefined) {
-    throw invalidRequest('a thread of this store needs a cwd', 'Give the folder that the thread is about.');
+    throw invalidRequest('a thread of this store needs a cwd', 'Give the directory that the thread is about.');
   }
   return {
     id: params.threadId,

@@ -41,7 +41,7 @@ function unixFlock(): Flock {
 function windowsFlock(): Flock {
   const kernel = koffi.load('kernel32.dll');
   const runtime = koffi.load(process.execPath);
-  const handleOf = runtime.func('intptr_t uv_get_osfhandle(int fd)');
+  const getHandle = runtime.func('intptr_t uv_get_osfhandle(int fd)');
   const lock = kernel.func(
     'bool __stdcall LockFileEx(intptr_t file, uint32_t flags, uint32_t reserved, uint32_t low, uint32_t high, void *overlapped)',
   );
@@ -49,6 +49,6 @@ function windowsFlock(): Flock {
   const EXCLUSIVE_LOCK = 2;
   return (fd, mode) => {
     const flags = FAIL_IMMEDIATELY | (mode === 'exclusive' ? EXCLUSIVE_LOCK : 0);
-    return Boolean(lock(handleOf(fd), flags, 0, 0xffffffff, 0xffffffff, Buffer.alloc(32)));
+    return Boolean(lock(getHandle(fd), flags, 0, 0xffffffff, 0xffffffff, Buffer.alloc(32)));
   };
 }

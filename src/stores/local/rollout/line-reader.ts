@@ -43,7 +43,7 @@ function giveChunk(chunk: Buffer): void {
   if (chunk.length === CHUNK_BYTES && spareChunks.length < MAX_SPARE) spareChunks.push(chunk);
 }
 
-function endOfKept(from: number, to: number, isCut: boolean): number {
+function keptEnd(from: number, to: number, isCut: boolean): number {
   return isCut ? Math.min(to, from + CUT_LINE_BYTES) : to;
 }
 
@@ -80,14 +80,14 @@ export function* readLines(source: RolloutBytes, options: ReadOptions = {}): Gen
     const isCut = length > maxLineBytes;
     const offset = lineStart;
     lineStart += length + 1;
-    return new RawLine(offset, length, isCut, isTerminated, chunk, from, endOfKept(from, to, isCut));
+    return new RawLine(offset, length, isCut, isTerminated, chunk, from, keptEnd(from, to, isCut));
   };
   /** A line that began in an earlier chunk. */
   const longLine = (tail: Buffer, isTerminated: boolean): RawLine => {
     keep(tail);
     const whole = Buffer.concat(kept);
     const isCut = lineLength > maxLineBytes;
-    const result = new RawLine(lineStart, lineLength, isCut, isTerminated, whole, 0, endOfKept(0, whole.length, isCut));
+    const result = new RawLine(lineStart, lineLength, isCut, isTerminated, whole, 0, keptEnd(0, whole.length, isCut));
     lineStart += lineLength + 1;
     lineLength = 0;
     kept = [];
@@ -133,11 +133,11 @@ export function* readLinesBackward(source: RolloutBytes, options: ReadOptions = 
     const isCut = length > maxLineBytes;
     let result: RawLine;
     if (pieces.length === 0) {
-      result = new RawLine(offset, length, isCut, isTerminated, chunk, from, endOfKept(from, to, isCut));
+      result = new RawLine(offset, length, isCut, isTerminated, chunk, from, keptEnd(from, to, isCut));
     } else {
       prepend(chunk.subarray(from, to));
       const whole = Buffer.concat(pieces);
-      result = new RawLine(offset, length, isCut, isTerminated, whole, 0, endOfKept(0, whole.length, isCut));
+      result = new RawLine(offset, length, isCut, isTerminated, whole, 0, keptEnd(0, whole.length, isCut));
       pieces = [];
       pending = 0;
     }

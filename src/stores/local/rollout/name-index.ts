@@ -27,7 +27,7 @@ export class NameIndex {
   }
 
   /** The newest name of a thread, or undefined when it has none or it was cleared. */
-  nameOf(threadId: ThreadId): string | undefined {
+  nameFor(threadId: ThreadId): string | undefined {
     this.#refresh();
     return this.#names.get(threadId) || undefined;
   }

@@ -50,13 +50,13 @@ function opened(file: string, flags: number): number {
   );
 }
 
-/** The name of a new file is on the disk when its folder is. Windows knows no such thing. */
-export function syncFolderOf(file: string): void {
+/** The name of a new file is on the disk when its directory is. Windows knows no such thing. */
+export function syncParentDirectory(file: string): void {
   if (process.platform === 'win32') return;
-  const folder = openSync(path.dirname(file), 'r');
+  const directory = openSync(path.dirname(file), 'r');
   try {
-    fsyncSync(folder);
+    fsyncSync(directory);
   } finally {
-    closeSync(folder);
+    closeSync(directory);
   }
 }

@@ -34,7 +34,7 @@ export class RolloutBytes {
 }
 
 /**
- * Opens a rollout. A `.zst` is unpacked into an unnamed file in the system's temporary folder, so memory stays
+ * Opens a rollout. A `.zst` is unpacked into an unnamed file in the system's temporary directory, so memory stays
  * bounded; with `headBytes`, only as much as that is unpacked.
  */
 export async function openRollout(file: string, options: { headBytes?: number } = {}): Promise<RolloutBytes> {

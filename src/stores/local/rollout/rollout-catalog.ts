@@ -11,18 +11,18 @@ import type { RolloutFile } from './rollout-file.js';
 import { inexactRolloutName, parseRolloutFileName } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
-/** What is in a folder of threads and is left out, relative to the home, and why. */
+/** What is in a directory of threads and is left out, relative to the home, and why. */
 export interface LeftOut {
   readonly path: string;
   readonly why: string;
 }
 
-interface Folder {
+interface Directory {
   readonly ino: number;
   readonly mtimeMs: number;
   readonly scannedAt: number;
   readonly files: readonly RolloutFile[];
-  readonly folders: readonly string[];
+  readonly directories: readonly string[];
   /** What cannot be followed or read. */
   readonly passedOver: readonly LeftOut[];
   /** Copies of rollouts that hold no thread; one of them may still get its content. */
@@ -31,26 +31,26 @@ interface Folder {
   readonly otherNames: readonly string[];
 }
 
-/** A folder's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
+/** A directory's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
 const SETTLED_MS = 50;
 /** The clock of a file system ticks at least this often: what was listed later than that has all changes before. */
 const TICK_MS = 20;
 const MAX_DEPTH = 8;
 
 /**
- * Which rollout files a home holds, by thread and by rollout id. A refresh looks at the folders' times and lists
- * only those that changed, so it costs one `stat` a folder.
+ * Which rollout files a home holds, by thread and by rollout id. A refresh looks at the directories' times and lists
+ * only those that changed, so it costs one `stat` a directory.
  */
 export class RolloutCatalog {
   readonly #home: RolloutHome;
-  #folders = new Map<string, Folder>();
+  #directories = new Map<string, Directory>();
   /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
   readonly #byRollout = new Map<string, RolloutFile[]>();
   /** Rollouts that are there more than once. */
   readonly #doubled = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
-  /** Folders that were listed in slices since the last look. */
-  readonly #listed = new Map<string, Folder>();
+  /** Directories that were listed in slices since the last look. */
+  readonly #listed = new Map<string, Directory>();
   /** Files that were made here since the last look. */
   #made: RolloutFile[] = [];
   /** How large copies were that told no thread: one that has grown is looked at again. */
@@ -78,25 +78,25 @@ export class RolloutCatalog {
     const now = Date.now();
     if (maxAgeMs > 0 && now - this.#refreshedAt < maxAgeMs) return;
     this.#home.look();
-    const folders = new Map<string, Folder>();
+    const directories = new Map<string, Directory>();
     this.#unreadable = [];
     this.#lookAtEmptyCopies();
-    this.#scan(this.#home.sessions, 0, folders);
-    this.#scan(this.#home.archived, 0, folders);
-    this.#take(folders);
+    this.#scan(this.#home.sessions, 0, directories);
+    this.#scan(this.#home.archived, 0, directories);
+    this.#take(directories);
     // One that is not there may come at any moment.
-    this.#refreshedAt = folders.size > 0 ? now : 0;
+    this.#refreshedAt = directories.size > 0 ? now : 0;
     this.lookMs = Date.now() - now;
   }
 
-  /** The same for a home of any size: other calls are answered while folders with thousands of new files are listed. */
+  /** The same for a home of any size: other calls are answered while directories with thousands of new files are listed. */
   async refreshInSlices(maxAgeMs: number): Promise<void> {
     if (Date.now() - this.#refreshedAt < maxAgeMs) return;
     const slice = new TimeSlice();
     let level = [this.#home.sessions, this.#home.archived];
     for (let depth = 0; depth <= MAX_DEPTH && level.length > 0; depth += 1) {
       const below: string[] = [];
-      for (const folder of level) below.push(...((await this.#listInSlices(folder, slice))?.folders ?? []));
+      for (const directory of level) below.push(...((await this.#listInSlices(directory, slice))?.directories ?? []));
       level = below;
     }
     // The comparison of what was listed with what was known does not pause: other calls run before and after it.
@@ -108,16 +108,16 @@ export class RolloutCatalog {
   }
 
   /** What was listed here and is still so need not be looked at again by the refresh that follows. */
-  async #listInSlices(folder: string, slice: TimeSlice): Promise<Folder | undefined> {
-    const stat = statOf(folder);
+  async #listInSlices(directory: string, slice: TimeSlice): Promise<Directory | undefined> {
+    const stat = statOf(directory);
     if (!stat) return undefined;
-    const known = this.#settled(folder, stat);
+    const known = this.#settled(directory, stat);
     if (known) return known;
     if (Date.now() - stat.mtimeMs <= TICK_MS) await setTimeout(TICK_MS);
     const scannedAt = Date.now();
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+    const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined);
     if (!entries) return undefined;
-    const sort = this.#sorting(folder);
+    const sort = this.#sorting(directory);
     for (const entry of entries) {
       await slice.yield();
       sort.add(entry);
@@ -127,24 +127,24 @@ export class RolloutCatalog {
       this.made(file);
     }
     const listing = { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
-    this.#listed.set(folder, listing);
+    this.#listed.set(directory, listing);
     return listing;
   }
 
-  /** A file was made by this process: known at once, without a look at the folders. */
+  /** A file was made by this process: known at once, without a look at the directories. */
   made(file: RolloutFile): void {
     this.#add(file);
     this.#made.push(file);
   }
 
-  /** A file was moved by this process: known at once, without a look at the folders. */
+  /** A file was moved by this process: known at once, without a look at the directories. */
   moved(file: RolloutFile, target: string): void {
     this.made({ ...file, path: target, isArchived: this.#home.isArchivedPath(target) });
     this.#remove(file);
   }
 
   /** All files of a thread; a reverted thread has several. The current one is first, see `compareCurrent`. */
-  filesOf(threadId: ThreadId): readonly RolloutFile[] {
+  filesFor(threadId: ThreadId): readonly RolloutFile[] {
     const files: RolloutFile[] = [];
     for (const rolloutId of this.#byThread.get(threadId) ?? []) {
       const file = this.byRolloutId(rolloutId);
@@ -159,12 +159,12 @@ export class RolloutCatalog {
    */
   #currentFirst(files: RolloutFile[]): readonly RolloutFile[] {
     files.sort(compareCurrent);
-    const bases = new Set(files.map((file) => this.#baseOf(file)));
+    const bases = new Set(files.map((file) => this.#baseRolloutId(file)));
     const isBase = (file: RolloutFile) => Number(bases.has(file.rolloutId));
     return files.sort((a, b) => isBase(a) - isBase(b));
   }
 
-  #baseOf(file: RolloutFile): string | undefined {
+  #baseRolloutId(file: RolloutFile): string | undefined {
     if (this.#bases.has(file.path)) return this.#bases.get(file.path);
     const meta = firstMetaNow(file);
     // One that has no first line yet may still get it.
@@ -178,7 +178,7 @@ export class RolloutCatalog {
   }
 
   /** All files of a rollout: more than one where it is compressed and plain, or active and archived. */
-  copiesOf(rolloutId: string): readonly RolloutFile[] {
+  copiesFor(rolloutId: string): readonly RolloutFile[] {
     return this.#byRollout.get(rolloutId) ?? [];
   }
 
@@ -192,14 +192,14 @@ export class RolloutCatalog {
     return this.#byThread.keys();
   }
 
-  /** The folders that the last look found, with their inodes: one can be made again at the same path. */
-  folders(): Map<string, number> {
-    return new Map([...this.#folders].map(([folder, { ino }]) => [folder, ino]));
+  /** The directories that the last look found, with their inodes: one can be made again at the same path. */
+  directories(): Map<string, number> {
+    return new Map([...this.#directories].map(([directory, { ino }]) => [directory, ino]));
   }
 
-  /** Links below the folders of threads, what could not be listed, and what is no file. */
+  /** Links below the directories of threads, what could not be listed, and what is no file. */
   get passedOver(): readonly LeftOut[] {
-    return [...this.#unreadable, ...[...this.#folders.values()].flatMap(({ passedOver }) => passedOver)];
+    return [...this.#unreadable, ...[...this.#directories.values()].flatMap(({ passedOver }) => passedOver)];
   }
 
   /** What was passed over on the way to a file; undefined where nothing hides it. */
@@ -210,76 +210,76 @@ export class RolloutCatalog {
 
   /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
   get copies(): readonly string[] {
-    const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesOf(rolloutId).slice(1));
+    const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesFor(rolloutId).slice(1));
     // A second name of one file is a move on its way.
     const isOther = (file: RolloutFile) => {
       const counted = this.byRolloutId(file.rolloutId);
       return counted !== undefined && !isEmpty(file) && statOf(file.path)?.ino !== statOf(counted.path)?.ino;
     };
     const named = copies.filter((file) => !file.isExact || isOther(file)).map((file) => this.#relative(file.path));
-    return [...named, ...[...this.#folders.values()].flatMap(({ emptyCopies }) => emptyCopies)];
+    return [...named, ...[...this.#directories.values()].flatMap(({ emptyCopies }) => emptyCopies)];
   }
 
-  /** JSONL files below the folders of threads whose names are not those of rollouts, relative to the home. */
+  /** JSONL files below the directories of threads whose names are not those of rollouts, relative to the home. */
   get otherNames(): readonly string[] {
-    return [...this.#folders.values()].flatMap(({ otherNames }) => otherNames);
+    return [...this.#directories.values()].flatMap(({ otherNames }) => otherNames);
   }
 
-  #scan(folder: string, depth: number, into: Map<string, Folder>): void {
-    const listing = this.#list(folder);
+  #scan(directory: string, depth: number, into: Map<string, Directory>): void {
+    const listing = this.#list(directory);
     if (!listing) return;
-    into.set(folder, listing);
+    into.set(directory, listing);
     if (depth >= MAX_DEPTH) {
-      for (const child of listing.folders) this.#unreadable.push({ path: this.#relative(child), why: 'too deep' });
+      for (const child of listing.directories) this.#unreadable.push({ path: this.#relative(child), why: 'too deep' });
       return;
     }
-    for (const child of listing.folders) this.#scan(child, depth + 1, into);
+    for (const child of listing.directories) this.#scan(child, depth + 1, into);
   }
 
-  #list(folder: string): Folder | undefined {
+  #list(directory: string): Directory | undefined {
     try {
-      const stat = statSync(folder);
-      const known = this.#settled(folder, stat);
+      const stat = statSync(directory);
+      const known = this.#settled(directory, stat);
       if (known) return known;
       const scannedAt = Date.now();
-      const sort = this.#sorting(folder);
-      for (const entry of readdirSync(folder, { withFileTypes: true })) sort.add(entry);
+      const sort = this.#sorting(directory);
+      for (const entry of readdirSync(directory, { withFileTypes: true })) sort.add(entry);
       return { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
     } catch (error) {
-      if (isWithoutResources(error)) throw readFailure(folder, error);
+      if (isWithoutResources(error)) throw readFailure(directory, error);
       const code = systemErrorCode(error) ?? 'unknown error';
-      const isDangling = code === 'ENOENT' && lstatSync(folder, { throwIfNoEntry: false }) !== undefined;
+      const isDangling = code === 'ENOENT' && lstatSync(directory, { throwIfNoEntry: false }) !== undefined;
       const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;
-      if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(folder), why });
+      if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(directory), why });
       return undefined;
     }
   }
 
   /** A listing that still holds. */
-  #settled(folder: string, { ino, mtimeMs }: { ino: number; mtimeMs: number }): Folder | undefined {
-    const holds = (known: Folder | undefined, ms: number) =>
+  #settled(directory: string, { ino, mtimeMs }: { ino: number; mtimeMs: number }): Directory | undefined {
+    const holds = (known: Directory | undefined, ms: number) =>
       known?.ino === ino && known.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > ms ? known : undefined;
-    return holds(this.#folders.get(folder), SETTLED_MS) ?? holds(this.#listed.get(folder), TICK_MS);
+    return holds(this.#directories.get(directory), SETTLED_MS) ?? holds(this.#listed.get(directory), TICK_MS);
   }
 
-  /** What was there before need not be looked at again: a folder of thousands changes file by file. */
-  #sorting(folder: string): { readonly listing: Sorted; add(entry: Dirent): void } {
-    const isArchived = folder === this.#home.archived || this.#home.isArchivedPath(folder);
-    const listing: Sorted = { files: [], folders: [], passedOver: [], emptyCopies: [], otherNames: [] };
+  /** What was there before need not be looked at again: a directory of thousands changes file by file. */
+  #sorting(directory: string): { readonly listing: Sorted; add(entry: Dirent): void } {
+    const isArchived = directory === this.#home.archived || this.#home.isArchivedPath(directory);
+    const listing: Sorted = { files: [], directories: [], passedOver: [], emptyCopies: [], otherNames: [] };
     const before = new Map<string, RolloutFile>();
-    for (const known of [this.#folders.get(folder), this.#listed.get(folder)]) {
+    for (const known of [this.#directories.get(directory), this.#listed.get(directory)]) {
       for (const file of known?.files ?? []) before.set(file.path, file);
     }
     const add = (entry: Dirent) => {
-      const same = entry.isFile() ? before.get(path.join(folder, entry.name)) : undefined;
+      const same = entry.isFile() ? before.get(path.join(directory, entry.name)) : undefined;
       if (same?.isExact) listing.files.push(same);
-      else this.#sort(entry, folder, isArchived, listing);
+      else this.#sort(entry, directory, isArchived, listing);
     };
     return { listing, add };
   }
 
-  #sort(entry: Dirent, folder: string, isArchived: boolean, into: Sorted): void {
-    const file = path.join(folder, entry.name);
+  #sort(entry: Dirent, directory: string, isArchived: boolean, into: Sorted): void {
+    const file = path.join(directory, entry.name);
     const name = parseRolloutFileName(entry.name);
     const passOver = (why: string) => into.passedOver.push({ path: this.#relative(file), why });
     if (entry.isFile()) {
@@ -289,9 +289,9 @@ export class RolloutCatalog {
       else if (OTHER_NAME.test(entry.name)) into.otherNames.push(this.#relative(file));
     } else if (entry.isDirectory()) {
       if (name) passOver('no file');
-      else into.folders.push(file);
+      else into.directories.push(file);
     } else if (entry.isSymbolicLink()) {
-      // Links are followed to files only, and only inside the home: a linked folder could make the walk endless.
+      // Links are followed to files only, and only inside the home: a linked directory could make the walk endless.
       if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
       else passOver('a link');
     } else if (name) {
@@ -322,17 +322,18 @@ export class RolloutCatalog {
     into.emptyCopies.push(name);
   }
 
-  /** A copy that was just being made may have its content by now: its folder does not tell. */
+  /** A copy that was just being made may have its content by now: its directory does not tell. */
   #lookAtEmptyCopies(): void {
-    for (const [folder, { emptyCopies }] of this.#folders) {
+    for (const [directory, { emptyCopies }] of this.#directories) {
       const isFilled = (name: string) =>
         (statOf(path.join(this.#home.root, name))?.size ?? 0) !== this.#sizes.get(name);
-      if (emptyCopies.some(isFilled)) this.#folders.set(folder, { ...emptyFolder, files: this.#filesIn(folder) });
+      if (emptyCopies.some(isFilled))
+        this.#directories.set(directory, { ...emptyDirectory, files: this.#filesIn(directory) });
     }
   }
 
-  #filesIn(folder: string): readonly RolloutFile[] {
-    return this.#folders.get(folder)?.files ?? [];
+  #filesIn(directory: string): readonly RolloutFile[] {
+    return this.#directories.get(directory)?.files ?? [];
   }
 
   #relative(file: string): string {
@@ -340,23 +341,23 @@ export class RolloutCatalog {
   }
 
   /** Takes the difference in: what came before what went, so that a moved file is never missing in between. */
-  #take(folders: Map<string, Folder>): void {
-    const before = this.#folders;
-    const changed = [...folders].filter(([folder, listing]) => before.get(folder) !== listing);
-    const gone = [...before].filter(([folder]) => !folders.has(folder));
+  #take(directories: Map<string, Directory>): void {
+    const before = this.#directories;
+    const changed = [...directories].filter(([directory, listing]) => before.get(directory) !== listing);
+    const gone = [...before].filter(([directory]) => !directories.has(directory));
     const listed = new Set(changed.flatMap(([, { files }]) => files));
-    for (const [folder, { files }] of changed) {
-      const was = new Set(before.get(folder)?.files);
+    for (const [directory, { files }] of changed) {
+      const was = new Set(before.get(directory)?.files);
       for (const file of files) if (!was.has(file)) this.#add(file);
     }
-    for (const [folder, { files }] of changed) {
-      const left = (before.get(folder)?.files ?? []).filter((file) => !listed.has(file));
+    for (const [directory, { files }] of changed) {
+      const left = (before.get(directory)?.files ?? []).filter((file) => !listed.has(file));
       const kept = left.length > 0 ? new Set(files.map((file) => file.path)) : undefined;
       for (const file of left) if (!kept?.has(file.path)) this.#remove(file);
     }
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
-    this.#folders = folders;
-    // One that was made here and is gone again was never seen in a folder.
+    this.#directories = directories;
+    // One that was made here and is gone again was never seen in a directory.
     const made = this.#made.splice(0);
     const paths = made.length > 0 ? new Set([...listed].map((file) => file.path)) : undefined;
     for (const file of made) if (!paths?.has(file.path) && !existsSync(file.path)) this.#remove(file);
@@ -401,19 +402,19 @@ export class RolloutCatalog {
 
 interface Sorted {
   readonly files: RolloutFile[];
-  readonly folders: string[];
+  readonly directories: string[];
   readonly passedOver: LeftOut[];
   readonly emptyCopies: string[];
   readonly otherNames: string[];
 }
 
-/** A folder of which nothing is known any more: it is listed again. */
-const emptyFolder: Folder = {
+/** A directory of which nothing is known any more: it is listed again. */
+const emptyDirectory: Directory = {
   ino: -1,
   mtimeMs: -1,
   scannedAt: 0,
   files: [],
-  folders: [],
+  directories: [],
   passedOver: [],
   emptyCopies: [],
   otherNames: [],

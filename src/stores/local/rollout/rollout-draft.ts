@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { conflict, systemErrorCode } from '../../../protocol/errors.js';
-import { openNew, syncFolderOf } from './regular-file.js';
+import { openNew, syncParentDirectory } from './regular-file.js';
 
 const STALE_MS = 60 * 60 * 1000;
 
@@ -32,10 +32,10 @@ export class RolloutDraft {
 
   constructor(file: string) {
     this.#file = file;
-    const folder = path.dirname(file);
-    mkdirSync(folder, { recursive: true });
-    sweep(folder);
-    this.#temporary = path.join(folder, `.${path.basename(file)}.${randomBytes(4).toString('hex')}.tmp`);
+    const directory = path.dirname(file);
+    mkdirSync(directory, { recursive: true });
+    sweep(directory);
+    this.#temporary = path.join(directory, `.${path.basename(file)}.${randomBytes(4).toString('hex')}.tmp`);
     this.#fd = openNew(this.#temporary);
   }
 
@@ -70,7 +70,7 @@ export class RolloutDraft {
     futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
     fsyncSync(this.#fd);
     renameSync(this.#temporary, this.#file);
-    syncFolderOf(this.#file);
+    syncParentDirectory(this.#file);
   }
 
   /** To be called in any case, last. */
@@ -80,11 +80,11 @@ export class RolloutDraft {
   }
 }
 
-/** Takes away what drafts left in a folder that were killed. */
-function sweep(folder: string): void {
-  for (const name of readdirSync(folder)) {
+/** Takes away what drafts left in a directory that were killed. */
+function sweep(directory: string): void {
+  for (const name of readdirSync(directory)) {
     if (!/^\.rollout-.*\.tmp$/.test(name)) continue;
-    const file = path.join(folder, name);
+    const file = path.join(directory, name);
     const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
     if (Date.now() - mtimeMs > STALE_MS) rmSync(file, { force: true });
   }

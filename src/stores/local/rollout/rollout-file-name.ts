@@ -52,8 +52,8 @@ export function inexactRolloutName(name: string):
   return { threadId, rolloutId, stamp, createdAt, isCompressed: match[2] !== undefined, isExact: false };
 }
 
-/** `YYYY/MM/DD` as path segments: the folder under `sessions/` where a rollout of this stamp lives. */
-export function datedFolder(stamp: string): [string, string, string] {
+/** `YYYY/MM/DD` as path segments: the directory under `sessions/` where a rollout of this stamp lives. */
+export function datedDirectory(stamp: string): [string, string, string] {
   return [stamp.slice(0, 4), stamp.slice(5, 7), stamp.slice(8, 10)];
 }
 

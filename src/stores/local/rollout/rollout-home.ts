@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, mkdirSync, readlinkSync, realpathSyn
 import path from 'node:path';
 import { conflict, systemErrorCode, unsupported, writeFailure } from '../../../protocol/errors.js';
 
-/** The folders and files of a Codex home that hold threads (docs/codex-home.md, Layout). */
+/** The directories and files of a Codex home that hold threads (docs/codex-home.md, Layout). */
 export class RolloutHome {
   /** The home with its own links resolved; everything else is checked against it. */
   readonly root: string;
@@ -15,7 +15,7 @@ export class RolloutHome {
   /** The home as it was named, which may be a link. */
   readonly #given: string;
   /** Where `sessions` and `archived` really lie: the user may have put them on another disk, by a link. */
-  #realFolders: readonly { readonly real: string; readonly local: string }[] = [];
+  #realDirectories: readonly { readonly real: string; readonly local: string }[] = [];
   #wasThere = false;
 
   constructor(home: string) {
@@ -33,10 +33,10 @@ export class RolloutHome {
     return statSync(this.root, { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
-  /** Looks anew at where the folders of threads really lie. */
+  /** Looks anew at where the directories of threads really lie. */
   look(): void {
     this.#wasThere ||= this.exists;
-    this.#realFolders = [this.sessions, this.archived].map((local) => ({ real: realpathOr(local), local }));
+    this.#realDirectories = [this.sessions, this.archived].map((local) => ({ real: realpathOr(local), local }));
   }
 
   /** Why there is no home, for a person or a model; undefined when there is one. */
@@ -55,7 +55,7 @@ export class RolloutHome {
   /** True when the path, with all links resolved, is below the home. A path that does not exist is judged as it is written. */
   contains(file: string): boolean {
     const real = realpathOr(path.resolve(file));
-    return isBelow(this.root, real) || this.#realFolders.some((folder) => isAtOrBelow(folder.real, real));
+    return isBelow(this.root, real) || this.#realDirectories.some((directory) => isAtOrBelow(directory.real, real));
   }
 
   /**
@@ -66,13 +66,13 @@ export class RolloutHome {
     const file = stored.replace(/^\\\\\?\\(UNC\\)?/, (_, unc?: string) => (unc ? '\\\\' : ''));
     if (isBelow(this.root, file)) return file;
     if (isBelow(this.#given, file)) return path.join(this.root, path.relative(this.#given, file));
-    return this.#behindFolder(file) ?? this.#behindFolder(realpathOr(path.resolve(file)));
+    return this.#behindDirectory(file) ?? this.#behindDirectory(realpathOr(path.resolve(file)));
   }
 
   /** The path as it is reached through the home, for a real path. */
-  #behindFolder(file: string): string | undefined {
-    const folder = this.#realFolders.find(({ real }) => isBelow(real, file));
-    if (folder) return path.join(folder.local, path.relative(folder.real, file));
+  #behindDirectory(file: string): string | undefined {
+    const directory = this.#realDirectories.find(({ real }) => isBelow(real, file));
+    if (directory) return path.join(directory.local, path.relative(directory.real, file));
     return isBelow(this.root, file) ? file : undefined;
   }
 
@@ -134,12 +134,12 @@ export class RolloutHome {
   }
 }
 
-function isAtOrBelow(folder: string, file: string): boolean {
-  return file === folder || isBelow(folder, file);
+function isAtOrBelow(directory: string, file: string): boolean {
+  return file === directory || isBelow(directory, file);
 }
 
-function isBelow(folder: string, file: string): boolean {
-  const relative = path.relative(folder, file);
+function isBelow(directory: string, file: string): boolean {
+  const relative = path.relative(directory, file);
   return relative !== '' && relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative);
 }
 
@@ -154,7 +154,7 @@ function linkTarget(file: string): string | undefined {
   }
 }
 
-/** The real path; for what does not exist, the real path of the nearest folder that does, and the rest. */
+/** The real path; for what does not exist, the real path of the nearest directory that does, and the rest. */
 function realpathOr(file: string, depth = 0): string {
   try {
     return realpathSync.native(file);

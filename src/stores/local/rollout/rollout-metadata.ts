@@ -1,9 +1,9 @@
 import type { ThreadId } from '../../../protocol/ids.js';
 import { asText } from '../../../protocol/json.js';
-import { factsOfLine, type LineFacts } from '../../../protocol/line-facts.js';
+import { type LineFacts, readLineFacts } from '../../../protocol/line-facts.js';
 import { HeadReader } from '../../../protocol/line-head.js';
 import { parseRolloutLine, type RolloutLine } from '../../../protocol/rollout-line.js';
-import { type GitInfo, type SessionMeta, sessionMetaOf } from '../../../protocol/session-meta.js';
+import { type GitInfo, parseSessionMeta, type SessionMeta } from '../../../protocol/session-meta.js';
 import type { UserText } from '../../../protocol/user-text.js';
 import { PLAIN_FIELD_NAMES, type PlainFieldName, type PlainFields } from '../../../store/thread-fields.js';
 import { hasInvalidUtf8, isBlank, lineText, type RawLine } from './line-reader.js';
@@ -55,7 +55,7 @@ export class RolloutMetadata {
     if (isHead && meta?.historyMode === 'legacy' && line.ordinal !== undefined)
       this.meta = { ...meta, historyMode: 'paginated' };
     if (line.type === 'session_meta') this.#observeMeta(line);
-    else this.#observeFacts(factsOfLine(line));
+    else this.#observeFacts(readLineFacts(line));
   }
 
   /** The list's text: the first thing a person wrote, else the goal. */
@@ -64,7 +64,7 @@ export class RolloutMetadata {
   }
 
   #observeMeta(line: RolloutLine): void {
-    const meta = sessionMetaOf(line);
+    const meta = parseSessionMeta(line);
     if (!meta) {
       this.badLines += 1;
       return;

@@ -15,18 +15,18 @@ import { conflict, systemErrorCode, unsupported } from '../../../protocol/errors
 import { openToRead } from './regular-file.js';
 import { copyAcross } from './rollout-copy.js';
 import type { RolloutFile } from './rollout-file.js';
-import { datedFolder } from './rollout-file-name.js';
+import { datedDirectory } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
 /**
  * A move in two steps, so that a program that is killed at any moment leaves the thread readable where its row says:
- * first the files are in both folders, as hard links or, between two file systems, as copies, then (`finish`) no more in
+ * first the files are in both directories, as hard links or, between two file systems, as copies, then (`finish`) no more in
  * the old one. Where the file system has no hard links they are renamed at once.
  */
 export interface RolloutMove {
   /** Where the thread's current file will be found. */
   readonly currentPath: string;
-  /** Takes the files out of the old folder. */
+  /** Takes the files out of the old directory. */
   finish(): void;
   /** Puts everything back; not after `finish`. */
   undo(): void;
@@ -37,9 +37,9 @@ export function archivedPath(home: RolloutHome, file: RolloutFile): string {
   return path.join(home.archived, path.basename(file.path));
 }
 
-/** The path of a file below `sessions/`: the folder of the date in its name. */
+/** The path of a file below `sessions/`: the directory of the date in its name. */
 export function activePath(home: RolloutHome, file: RolloutFile): string {
-  return path.join(home.sessions, ...datedFolder(file.stamp), path.basename(file.path));
+  return path.join(home.sessions, ...datedDirectory(file.stamp), path.basename(file.path));
 }
 
 /**
@@ -53,7 +53,7 @@ export async function moveRollouts(
 ): Promise<RolloutMove> {
   const moves = plannedMoves(home, files, target);
   const done: (() => void)[] = [];
-  /** Names in the old folder that `finish` takes away. */
+  /** Names in the old directory that `finish` takes away. */
   const doubled: string[] = [];
   const undo = () => {
     for (const putBack of done.splice(0).reverse()) putBack();
@@ -116,7 +116,7 @@ const NO_HARD_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTS
 
 /**
  * True for two names of one file: what a move leaves that was cut short. One name that two paths lead to, as where a
- * folder is a link, is not two: taking it away would take the file.
+ * directory is a link, is not two: taking it away would take the file.
  */
 function areTwins(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => lstatSync(file, { bigint: true, throwIfNoEntry: false }));

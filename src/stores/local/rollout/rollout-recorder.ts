@@ -6,7 +6,7 @@ import type { HistoryMode } from '../../../protocol/history-mode.js';
 import { asIndex, asNumber, asObject, parseJson, strictJson } from '../../../protocol/json.js';
 import { type RolloutItem, typeFirst } from '../../../protocol/rollout-item.js';
 import { isBlank, lineText, readLinesBackward } from './line-reader.js';
-import { openNew, openToAppend, syncFolderOf } from './regular-file.js';
+import { openNew, openToAppend, syncParentDirectory } from './regular-file.js';
 import { RolloutBytes } from './rollout-bytes.js';
 
 /** What a flush promises: that a kill of the process loses nothing, or that a power cut does not either. */
@@ -224,7 +224,7 @@ export class RolloutRecorder {
     this.#fd = openNew(this.#file);
     this.#isMadeHere = true;
     this.#inode = fstatSync(this.#fd).ino;
-    if (this.#durability === 'fsync') syncFolderOf(this.#file);
+    if (this.#durability === 'fsync') syncParentDirectory(this.#file);
     return this.#fd;
   }
 

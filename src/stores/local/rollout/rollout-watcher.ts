@@ -7,7 +7,7 @@ interface Watch {
 }
 
 /**
- * Says which files of some folders have been written to, without looking at every file: one OS watch a folder. Where
+ * Says which files of some directories have been written to, without looking at every file: one OS watch a directory. Where
  * the OS cannot watch (a network file system, too many watches) it says so, and the caller has to look.
  */
 export class RolloutWatcher {
@@ -16,22 +16,22 @@ export class RolloutWatcher {
   #dirty = new Set<string>();
 
   /**
-   * Watches exactly these folders, given with their inodes. One that is new here, or was made again, is dirty as a
+   * Watches exactly these directories, given with their inodes. One that is new here, or was made again, is dirty as a
    * whole: it may have changed before.
    */
-  follow(folders: ReadonlyMap<string, number>): void {
-    for (const [folder, { ino, watcher }] of this.#watches) {
-      if (folders.get(folder) === ino) continue;
+  follow(directories: ReadonlyMap<string, number>): void {
+    for (const [directory, { ino, watcher }] of this.#watches) {
+      if (directories.get(directory) === ino) continue;
       watcher.close();
-      this.#watches.delete(folder);
+      this.#watches.delete(directory);
     }
-    for (const folder of this.#unwatched) if (!folders.has(folder)) this.#unwatched.delete(folder);
-    for (const [folder, ino] of folders) {
-      if (!this.#watches.has(folder) && !this.#unwatched.has(folder)) this.#watch(folder, ino);
+    for (const directory of this.#unwatched) if (!directories.has(directory)) this.#unwatched.delete(directory);
+    for (const [directory, ino] of directories) {
+      if (!this.#watches.has(directory) && !this.#unwatched.has(directory)) this.#watch(directory, ino);
     }
   }
 
-  /** The paths written to since the last call: files, or folders of which nothing more is known. */
+  /** The paths written to since the last call: files, or directories of which nothing more is known. */
   takeDirty(): ReadonlySet<string> {
     const dirty = this.#dirty;
     this.#dirty = new Set(this.#unwatched);
@@ -47,23 +47,23 @@ export class RolloutWatcher {
     this.follow(new Map());
   }
 
-  #watch(folder: string, ino: number): void {
-    this.#dirty.add(folder);
+  #watch(directory: string, ino: number): void {
+    this.#dirty.add(directory);
     try {
-      const watcher = watch(folder, { persistent: false }, (_, name) => {
-        this.#dirty.add(name === null ? folder : path.join(folder, name));
+      const watcher = watch(directory, { persistent: false }, (_, name) => {
+        this.#dirty.add(name === null ? directory : path.join(directory, name));
       });
-      watcher.on('error', () => this.#giveUp(folder));
-      this.#watches.set(folder, { ino, watcher });
+      watcher.on('error', () => this.#giveUp(directory));
+      this.#watches.set(directory, { ino, watcher });
     } catch {
-      this.#unwatched.add(folder);
+      this.#unwatched.add(directory);
     }
   }
 
-  #giveUp(folder: string): void {
-    this.#watches.get(folder)?.watcher.close();
-    this.#watches.delete(folder);
-    this.#unwatched.add(folder);
-    this.#dirty.add(folder);
+  #giveUp(directory: string): void {
+    this.#watches.get(directory)?.watcher.close();
+    this.#watches.delete(directory);
+    this.#unwatched.add(directory);
+    this.#dirty.add(directory);
   }
 }

@@ -84,7 +84,7 @@ export class SummaryCache {
     const source = file.isCompressed
       ? await openRollout(file.path, whole ? {} : { headBytes: COMPRESSED_HEAD_BYTES })
       : openForScan(file.path, entry);
-    if (entry.beginning.length === 0) entry.beginning = beginningOf(source);
+    if (entry.beginning.length === 0) entry.beginning = readBeginning(source);
     try {
       for (const line of readLines(source, { start: entry.offset })) {
         if (this.#slice.isOver) await this.#slice.yield();
@@ -115,7 +115,7 @@ function newEntry(stat: Stats, file: RolloutFile): Entry {
   return { metadata, ino, size, mtimeMs, offset: 0, beginning: Buffer.alloc(0), isComplete: false };
 }
 
-function beginningOf(source: RolloutBytes): Buffer {
+function readBeginning(source: RolloutBytes): Buffer {
   const bytes = Buffer.alloc(Math.min(BEGINNING_BYTES, source.size));
   return bytes.subarray(0, source.read(bytes, 0));
 }
@@ -123,7 +123,7 @@ function beginningOf(source: RolloutBytes): Buffer {
 function hasSameBeginning(file: string, { beginning }: Entry): boolean {
   const source = openPlain(file);
   try {
-    return beginningOf(source).subarray(0, beginning.length).equals(beginning);
+    return readBeginning(source).subarray(0, beginning.length).equals(beginning);
   } finally {
     source.close();
   }

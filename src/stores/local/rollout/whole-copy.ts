@@ -33,7 +33,7 @@ export async function copyWhole(
         for (const raw of readLines(bytes, { end: endByteOffset, maxLineBytes: Number.POSITIVE_INFINITY })) {
           const line = parseRolloutLine(lineText(raw));
           // What Codex could not read it would not project either.
-          if (line && line.type !== 'session_meta') write(speakingOf(threadId, line));
+          if (line && line.type !== 'session_meta') write(renamedMeta(threadId, line));
           if (slice.isOver) await slice.yield();
         }
       } finally {
@@ -46,7 +46,7 @@ export async function copyWhole(
   }
 }
 
-function speakingOf(threadId: string, line: RolloutLine): RolloutLine {
+function renamedMeta(threadId: string, line: RolloutLine): RolloutLine {
   if (typeof line.payload['thread_id'] !== 'string' || line.type === 'response_item') return line;
   return { ...line, payload: { ...line.payload, thread_id: threadId } };
 }

@@ -32,7 +32,7 @@ export async function acquireWriterLock(
   span: 'brief' | 'lasting' = 'brief',
 ): Promise<WriterLock> {
   home.assertInside(home.writerLocks);
-  makeLockFolder(home);
+  makeLockDirectory(home);
   const file = lockFile(home, threadId);
   const mode = span === 'brief' ? BRIEF : LASTING;
   const isHeldBriefly = hasWriterConflict(threadId);
@@ -116,7 +116,7 @@ export async function hasWriter(home: RolloutHome, threadId: ThreadId): Promise<
 }
 
 /** Never the home itself: one that was removed is not made again. */
-function makeLockFolder({ writerLocks }: RolloutHome): void {
+function makeLockDirectory({ writerLocks }: RolloutHome): void {
   try {
     mkdirSync(writerLocks);
   } catch (error) {
@@ -126,7 +126,7 @@ function makeLockFolder({ writerLocks }: RolloutHome): void {
 
 async function withCoordination<T>(home: RolloutHome, action: () => T): Promise<T> {
   home.assertInside(home.writerLocks);
-  makeLockFolder(home);
+  makeLockDirectory(home);
   return await withFileLock(path.join(home.writerLocks, '.coordination.lock'), action, COORDINATION_WAIT_MS);
 }
 

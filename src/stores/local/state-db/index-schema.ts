@@ -77,7 +77,7 @@ const MIGRATIONS: readonly Migration[] = [
   );
   INSERT INTO backfill_state (id, status, updated_at) VALUES (1, 'pending', 0);`,
   },
-  // One folder, branch or provider in any order: found and sorted by the index alone.
+  // One directory, branch or provider in any order: found and sorted by the index alone.
   {
     name: '0002-sorted-filters',
     sql: `CREATE INDEX threads_cwd_created ON threads(cwd, created_at_ms DESC, id DESC);

@@ -26,7 +26,7 @@ export interface StateDbConfig {
 }
 
 export const OWN_STATE_DB = 'threadkeeper.sqlite';
-const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local folder)`;
+const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local directory)`;
 
 /** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
 export async function openCodexStateDb(
@@ -65,17 +65,17 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
  * Opens our own DB alone, whatever Codex has. It is made and migrated as the configuration allows, and made anew when it
  * is damaged.
  */
-export async function openOwnStateDb(config: StateDbConfig): Promise<StateDbOpening> {
+export async function openIndex(config: StateDbConfig): Promise<StateDbOpening> {
   const { homes, own, busyTimeoutMs } = config;
   const sqliteHome = homes.main;
-  const file = ownStateDbFile(sqliteHome);
+  const file = indexFile(sqliteHome);
   const exists = existsSync(file);
-  const mayCreate = own === 'create' && !config.readOnly && isFolder(sqliteHome);
+  const mayCreate = own === 'create' && !config.readOnly && isDirectory(sqliteHome);
   if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
   if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
     return { stateDb: undefined, problem: `${OWN_STATE_DB} is a link, which is not followed` };
   }
-  const prepared: Prepared = mayCreate ? await prepareOwn(file) : { isUnusable: false, problem: undefined };
+  const prepared: Prepared = mayCreate ? await prepareIndex(file) : { isUnusable: false, problem: undefined };
   const { problem, isRemade } = prepared;
   if (prepared.isUnusable) return { stateDb: undefined, problem };
   const readOnly = config.readOnly || (problem !== undefined && !isRemade);
@@ -90,7 +90,7 @@ interface Prepared {
 }
 
 /** Makes and migrates our file; a damaged one is moved aside first. A file of a newer version is left as it is. */
-async function prepareOwn(file: string): Promise<Prepared> {
+async function prepareIndex(file: string): Promise<Prepared> {
   const found = statSync(file, { throwIfNoEntry: false })?.ino;
   try {
     return await patiently(() => migrated(file));
@@ -165,10 +165,10 @@ function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; pr
   }
 }
 
-export function ownStateDbFile(sqliteHome: string): string {
+export function indexFile(sqliteHome: string): string {
   return path.join(sqliteHome, OWN_STATE_DB);
 }
 
-function isFolder(folder: string): boolean {
-  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+function isDirectory(directory: string): boolean {
+  return statSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

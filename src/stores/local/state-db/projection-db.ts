@@ -13,9 +13,9 @@ export class ProjectionDb {
   readonly #file: string;
   #open: { readonly db: Database.Database; readonly ino: number } | undefined;
 
-  /** `folder` is where Codex keeps its SQLite files. */
-  constructor(folder: string) {
-    this.#file = path.join(folder, FILE);
+  /** `directory` is where Codex keeps its SQLite files. */
+  constructor(directory: string) {
+    this.#file = path.join(directory, FILE);
   }
 
   /** How many bytes of a rollout Codex shows; undefined where it has not read the rollout, or that is not known. */

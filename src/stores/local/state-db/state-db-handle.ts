@@ -1,5 +1,5 @@
 import type { StateDb } from './state-db.js';
-import { openDbOf, type StateDbStatus, statusOver } from './state-db-status.js';
+import { type StateDbStatus, servingDb, statusOver } from './state-db-status.js';
 
 /**
  * The optional state DB of a process, as it comes and goes: absent, late (handed out when a backfill is done, or when
@@ -18,7 +18,7 @@ export class StateDbHandle {
 
   /** The open DB, whoever owns it. */
   get db(): StateDb | undefined {
-    return openDbOf(this.#status);
+    return servingDb(this.#status);
   }
 
   /** Codex's DB, once it exists, is not given up for ours. */
@@ -64,6 +64,6 @@ export class StateDbHandle {
   #replace(status: StateDbStatus): void {
     const before = this.db;
     this.#status = status;
-    if (before && before !== openDbOf(status)) before.close();
+    if (before && before !== servingDb(status)) before.close();
   }
 }

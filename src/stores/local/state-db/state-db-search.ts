@@ -20,7 +20,7 @@ type Content = 'codex' | 'unreadable' | 'damaged' | 'empty' | 'foreign' | 'garba
 
 interface Candidate {
   readonly file: string;
-  readonly folder: string;
+  readonly directory: string;
   readonly generation: number;
   /** When the DB or its write-ahead log was last written, milliseconds. */
   readonly writtenAt: number;
@@ -30,7 +30,7 @@ interface Candidate {
 }
 
 /** A DB that does not serve, and why. */
-export interface PassedOver {
+export interface SkippedStateDb {
   readonly file: string;
   readonly why: string;
 }
@@ -38,7 +38,7 @@ export interface PassedOver {
 export interface StateDbSearch {
   /** The DB that Codex uses; undefined when there is none. */
   readonly file: string | undefined;
-  readonly others: readonly PassedOver[];
+  readonly others: readonly SkippedStateDb[];
   /** Why it is not certain which DB Codex uses; then none may be written. */
   readonly doubt: string | undefined;
 }
@@ -62,20 +62,20 @@ export class StateDbFinder {
   /** Throws `resource_exhausted` where no more files can be opened. */
   find(): StateDbSearch {
     const { main, isConfigured } = this.#homes;
-    const others: PassedOver[] = [];
+    const others: SkippedStateDb[] = [];
     let doubt: string | undefined;
-    const files: { file: string; folder: string; generation: number; stat: Stats }[] = [];
-    for (const folder of new Set([main, ...this.#homes.others])) {
-      const listed = namesIn(folder);
+    const files: { file: string; directory: string; generation: number; stat: Stats }[] = [];
+    for (const directory of new Set([main, ...this.#homes.others])) {
+      const listed = namesIn(directory);
       if (listed.problem === 'ENOENT' || listed.problem === 'ENOTDIR') {
-        if (folder === main && isConfigured) doubt ??= `the SQLite home ${folder} is not there`;
+        if (directory === main && isConfigured) doubt ??= `the SQLite home ${directory} is not there`;
       } else if (listed.problem !== undefined) {
-        doubt ??= `${folder} cannot be listed (${listed.problem}), and Codex may keep its state DB there`;
+        doubt ??= `${directory} cannot be listed (${listed.problem}), and Codex may keep its state DB there`;
       }
       for (const name of listed.names) {
-        const file = path.join(folder, name);
+        const file = path.join(directory, name);
         const stat = statOf(file);
-        if (stat?.isFile()) files.push({ file, folder, generation: Number(NAME.exec(name)?.[1]), stat });
+        if (stat?.isFile()) files.push({ file, directory, generation: Number(NAME.exec(name)?.[1]), stat });
         else if (!stat && lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
           doubt ??= `${file} is a link to what is not there`;
         } else others.push({ file, why: 'it is no file' });
@@ -95,8 +95,8 @@ export class StateDbFinder {
     return { file: chosen.file, others: [...others, ...chosen.others], doubt };
   }
 
-  #candidate(found: { file: string; folder: string; generation: number; stat: Stats }): Candidate {
-    const { file, folder, generation, stat } = found;
+  #candidate(found: { file: string; directory: string; generation: number; stat: Stats }): Candidate {
+    const { file, directory, generation, stat } = found;
     const log = statOf(`${file}-wal`);
     const hasLog = log !== undefined && log.size > 0;
     const identity = `${stat.ino} ${stat.mtimeMs} ${stat.size > 0 || hasLog} ${isReadable(file)}`;
@@ -109,11 +109,11 @@ export class StateDbFinder {
       else this.#contents.delete(file);
     }
     const writtenAt = Math.max(stat.mtimeMs, hasLog ? log.mtimeMs : 0);
-    return { file, folder, generation, writtenAt, content: known.content, schema: known.schema };
+    return { file, directory, generation, writtenAt, content: known.content, schema: known.schema };
   }
 }
 
-function choose(candidates: readonly Candidate[]): { file: string | undefined; others: PassedOver[] } {
+function choose(candidates: readonly Candidate[]): { file: string | undefined; others: SkippedStateDb[] } {
   const reasons = new Map<Candidate, string>();
   const isReal = ({ content }: Candidate) => !['empty', 'foreign', 'garbage'].includes(content);
   const hasReal = candidates.some(isReal);
@@ -121,7 +121,7 @@ function choose(candidates: readonly Candidate[]): { file: string | undefined; o
     if (hasReal && candidate.content === 'empty') reasons.set(candidate, 'it is empty');
     if (hasReal && (candidate.content === 'foreign' || candidate.content === 'garbage'))
       reasons.set(candidate, 'it is not a state DB of Codex');
-    const original = candidates.find((other) => isCopyOf(candidate, other));
+    const original = candidates.find((other) => isCopy(candidate, other));
     if (original) reasons.set(candidate, `it is a copy of ${path.basename(original.file)}`);
   }
   const pool = candidates.filter((candidate) => !reasons.has(candidate));
@@ -136,9 +136,9 @@ function choose(candidates: readonly Candidate[]): { file: string | undefined; o
 const rank = ({ generation }: Candidate) => (generation === 5 ? 0 : generation);
 
 /** Codex counts a generation up because the schema is another one: the same schema under a higher number is a copy. */
-function isCopyOf(copy: Candidate, original: Candidate): boolean {
+function isCopy(copy: Candidate, original: Candidate): boolean {
   return (
-    copy.folder === original.folder &&
+    copy.directory === original.directory &&
     copy !== original &&
     rank(copy) > rank(original) &&
     copy.schema !== undefined &&
@@ -158,8 +158,8 @@ function contentOf(file: string, hasBytes: boolean): { content: Content; schema:
       return { content: 'codex', schema: JSON.stringify(listed) };
     }
     const columns = db.prepare("SELECT name FROM pragma_table_info('threads')").pluck().all();
-    const isCodexs = columns.includes('id') && columns.includes('rollout_path');
-    if (!isCodexs) return { content: 'foreign', schema: undefined };
+    const isCodexDb = columns.includes('id') && columns.includes('rollout_path');
+    if (!isCodexDb) return { content: 'foreign', schema: undefined };
     return { content: 'codex', schema: JSON.stringify(db.prepare('SELECT sql FROM sqlite_schema').pluck().all()) };
   } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : '';
@@ -172,11 +172,11 @@ function contentOf(file: string, hasBytes: boolean): { content: Content; schema:
   }
 }
 
-function namesIn(folder: string): { names: readonly string[]; problem?: string } {
+function namesIn(directory: string): { names: readonly string[]; problem?: string } {
   try {
-    return { names: readdirSync(folder).filter((name) => NAME.test(name)) };
+    return { names: readdirSync(directory).filter((name) => NAME.test(name)) };
   } catch (error) {
-    if (isWithoutResources(error)) throw readFailure(folder, error);
+    if (isWithoutResources(error)) throw readFailure(directory, error);
     return { names: [], problem: systemErrorCode(error) ?? 'unknown error' };
   }
 }

@@ -17,6 +17,6 @@ export function statusOver(db: StateDb): StateDbStatus {
 }
 
 /** The open DB of a status, if there is one. */
-export function openDbOf(status: StateDbStatus): StateDb | undefined {
+export function servingDb(status: StateDbStatus): StateDb | undefined {
   return status.kind === 'codex' || status.kind === 'index' ? status.db : undefined;
 }

@@ -111,13 +111,13 @@ export class ThreadRows {
   /** Rows by archived state and source; the filter's own archived state is not looked at. */
   counts(filter: RowFilter): RowCount[] {
     const { conditions, values } = this.#conditions(filter);
-    if (conditions.length === 0) return this.#countsOfAll();
+    if (conditions.length === 0) return this.#countAll();
     const sql = `SELECT archived, ${SOURCE_PREFIX} AS prefix, count(*) AS n FROM threads ${where(conditions)} GROUP BY 1, 2`;
     return this.#db.all(sql, ...values).map((row) => rowCount(row, row['archived'] === 1));
   }
 
   /** From the index on `source` alone, and the few archived rows. */
-  #countsOfAll(): RowCount[] {
+  #countAll(): RowCount[] {
     const byPrefix = (condition: string) =>
       this.#db.all(`SELECT ${SOURCE_PREFIX} AS prefix, count(*) AS n FROM threads ${condition} GROUP BY 1`);
     const archived = byPrefix('WHERE archived = 1').map((row) => rowCount(row, true));
@@ -276,10 +276,10 @@ function objectTest(kind: SourceKind): string {
 }
 
 function rowCount(row: SqlRow, isArchived: boolean): RowCount {
-  return { isArchived, source: kindOfPrefix(String(row['prefix'])), count: Number(row['n']) };
+  return { isArchived, source: kindFromPrefix(String(row['prefix'])), count: Number(row['n']) };
 }
 
-function kindOfPrefix(prefix: string): SourceKind {
+function kindFromPrefix(prefix: string): SourceKind {
   const bare = BARE_SOURCES.find((kind) => kind === prefix);
   return bare ?? OBJECT_SOURCES.find((kind) => prefix.startsWith(`{"${kind}"`)) ?? 'unknown';
 }

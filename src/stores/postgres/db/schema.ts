@@ -14,7 +14,7 @@ export interface PrepareOptions {
 /** Makes the schema fit for this version. Throws `unsupported` for one that a newer version made. */
 export async function prepare(db: PostgresDb, { readOnly, warn }: PrepareOptions): Promise<void> {
   // Whoever may use the tables may well have no right to make any.
-  const version = await versionOf(db.query, db.schema);
+  const version = await readVersion(db.query, db.schema);
   if (readOnly && version < MIGRATIONS.length) {
     throw unsupported(
       version === 0
@@ -31,7 +31,7 @@ export async function prepare(db: PostgresDb, { readOnly, warn }: PrepareOptions
 
 /** True when the schema has nothing of ours, or is not there. */
 export async function isUntouched(db: PostgresDb): Promise<boolean> {
-  return (await versionOf(db.query, db.schema)) === 0;
+  return (await readVersion(db.query, db.schema)) === 0;
 }
 
 /** One server at a time. */
@@ -43,7 +43,7 @@ async function migrate(db: PostgresDb): Promise<void> {
     await query(
       'CREATE TABLE IF NOT EXISTS {migrations} (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())',
     );
-    const version = await versionOf(query, db.schema);
+    const version = await readVersion(query, db.schema);
     for (const [index, migration] of MIGRATIONS.entries()) {
       if (index < version) continue;
       await migration.run(query);
@@ -75,7 +75,7 @@ async function makeSearchIndex(db: PostgresDb): Promise<string | undefined> {
   }
 }
 
-async function versionOf(query: Query, schema: string): Promise<number> {
+async function readVersion(query: Query, schema: string): Promise<number> {
   const [table] = await query('SELECT to_regclass($1) IS NOT NULL AS made', [`${schema}.migrations`]);
   if (!table?.['made']) return 0;
   const [row] = await query('SELECT coalesce(max(version), 0) AS version FROM {migrations}');

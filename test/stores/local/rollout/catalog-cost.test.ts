@@ -22,13 +22,13 @@ it('a directory that has not changed is not listed again, also with copies in it
   const { file } = home.rollout({ turns: [['said', 'x']] });
   writeFileSync(file.replace('.jsonl', ' (1).jsonl'), 'garbage\n'.repeat(10));
   writeFileSync(file.replace('.jsonl', ' (2).jsonl'), '');
-  const folder = path.dirname(file);
-  utimesSync(folder, 1_795_000_000, 1_795_000_000);
+  const directory = path.dirname(file);
+  utimesSync(directory, 1_795_000_000, 1_795_000_000);
   const catalog = new RolloutCatalog(new RolloutHome(home.root));
   catalog.refresh();
-  expect(calls.listed).toContain(folder);
+  expect(calls.listed).toContain(directory);
   expect(catalog.copies).toHaveLength(2);
   calls.listed.length = 0;
   for (let look = 0; look < 3; look += 1) catalog.refresh();
-  expect(calls.listed).not.toContain(folder);
+  expect(calls.listed).not.toContain(directory);
 });

@@ -25,13 +25,13 @@ class Counted extends RolloutBytes {
 }
 
 function file(content: string | Buffer): Counted {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-lines-'));
-  const name = path.join(folder, 'lines');
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-lines-'));
+  const name = path.join(directory, 'lines');
   writeFileSync(name, content);
   const fd = openSync(name, 'r');
   onTestFinished(() => {
     closeSync(fd);
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
   return new Counted(fd, Buffer.byteLength(content));
 }

@@ -16,7 +16,7 @@ describe('NameIndex', () => {
       path.join(home.root, 'session_index.jsonl'),
       line('first', '2030-01-01T00:00:00Z') + line('second', '2020-01-01T00:00:00Z'),
     );
-    expect(indexOf(home).nameOf(id)).toBe('second');
+    expect(indexOf(home).nameFor(id)).toBe('second');
   });
 
   it('takes an empty name for none', () => {
@@ -24,7 +24,7 @@ describe('NameIndex', () => {
     const id = newId();
     home.name(id, 'named');
     home.name(id, '');
-    expect(indexOf(home).nameOf(id)).toBeUndefined();
+    expect(indexOf(home).nameFor(id)).toBeUndefined();
   });
 
   it('skips bad lines, carriage returns and a torn end', () => {
@@ -34,18 +34,18 @@ describe('NameIndex', () => {
     const torn = JSON.stringify({ id, thread_name: 'torn', updated_at: 'x' });
     writeFileSync(path.join(home.root, 'session_index.jsonl'), `garbage\n\n${good}\r\n{"id":1}\n${torn}`);
     const index = indexOf(home);
-    expect(index.nameOf(id)).toBe('good');
+    expect(index.nameFor(id)).toBe('good');
     appendFileSync(path.join(home.root, 'session_index.jsonl'), '\n');
-    expect(index.nameOf(id)).toBe('torn');
+    expect(index.nameFor(id)).toBe('torn');
   });
 
   it('sees what another program appends', () => {
     const home = new TestHome();
     const id = newId();
     const index = indexOf(home);
-    expect(index.nameOf(id)).toBeUndefined();
+    expect(index.nameFor(id)).toBeUndefined();
     home.name(id, 'by Codex');
-    expect(index.nameOf(id)).toBe('by Codex');
+    expect(index.nameFor(id)).toBe('by Codex');
   });
 
   it('appends one line in the form that Codex writes, after ending a torn one', async () => {

@@ -23,8 +23,8 @@ describe('RolloutCatalog', () => {
     renameSync(odd.file, path.join(home.root, 'sessions/by-hand', path.basename(odd.file)));
     const catalog = catalogOf(home);
     expect([...catalog.threadIds()].sort()).toEqual([dated.id, archived.id, compressed.id, odd.id].sort());
-    expect(catalog.filesOf(archived.id)[0]).toMatchObject({ isArchived: true });
-    expect(catalog.filesOf(compressed.id)[0]).toMatchObject({ isCompressed: true });
+    expect(catalog.filesFor(archived.id)[0]).toMatchObject({ isArchived: true });
+    expect(catalog.filesFor(compressed.id)[0]).toMatchObject({ isCompressed: true });
   });
 
   it('sees files that appear, move and vanish, also within one tick of the clock', () => {
@@ -37,7 +37,7 @@ describe('RolloutCatalog', () => {
     mkdirSync(path.join(home.root, 'archived_sessions'));
     renameSync(first.file, path.join(home.root, 'archived_sessions', path.basename(first.file)));
     catalog.refresh();
-    expect(catalog.filesOf(first.id)).toMatchObject([{ isArchived: true }]);
+    expect(catalog.filesFor(first.id)).toMatchObject([{ isArchived: true }]);
     rmSync(second.file);
     catalog.refresh();
     expect([...catalog.threadIds()]).toEqual([first.id]);
@@ -55,7 +55,7 @@ describe('RolloutCatalog', () => {
     catalog.refresh();
     expect(catalog.generation).toBeGreaterThan(generation);
     expect(catalog.population).toBe(population);
-    expect(catalog.filesOf(id)).toHaveLength(1);
+    expect(catalog.filesFor(id)).toHaveLength(1);
   });
 
   it('puts the current file of a reverted thread first: the latest', () => {
@@ -65,7 +65,7 @@ describe('RolloutCatalog', () => {
     home.rollout({ id, at: '2026-11-20T10:00:00.000Z' });
     home.rollout({ id, rolloutId, at: '2026-11-20T11:00:00.000Z' });
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id).map((file) => file.rolloutId)).toEqual([rolloutId, id]);
+    expect(catalog.filesFor(id).map((file) => file.rolloutId)).toEqual([rolloutId, id]);
     expect(catalog.byRolloutId(rolloutId)?.threadId).toBe(id);
   });
 
@@ -75,17 +75,17 @@ describe('RolloutCatalog', () => {
     home.rollout({ id, compressed: true });
     home.rollout({ id });
     home.rollout({ id, archived: true });
-    expect(catalogOf(home).filesOf(id)).toMatchObject([{ isCompressed: false, isArchived: false }]);
+    expect(catalogOf(home).filesFor(id)).toMatchObject([{ isCompressed: false, isArchived: false }]);
   });
 
-  it('does not follow links out of the home or into folders, and says so each time', () => {
+  it('does not follow links out of the home or into directories, and says so each time', () => {
     const home = new TestHome();
     const outside = new TestHome();
     const { file, id } = outside.rollout();
     symlinkSync(file, path.join(home.root, 'sessions', path.basename(file)));
     symlinkSync(outside.root, path.join(home.root, 'sessions/linked'));
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toEqual([]);
+    expect(catalog.filesFor(id)).toEqual([]);
     catalog.refresh();
     const told = catalog.passedOver.map((entry) => `${entry.path} (${entry.why})`);
     expect(told.sort()).toEqual([`sessions/${path.basename(file)} (a link)`, 'sessions/linked (a link)'].sort());
@@ -97,7 +97,7 @@ describe('RolloutCatalog', () => {
     const elsewhere = path.join(home.root, path.basename(file));
     renameSync(file, elsewhere);
     symlinkSync(elsewhere, file);
-    expect(catalogOf(home).filesOf(id)).toHaveLength(1);
+    expect(catalogOf(home).filesFor(id)).toHaveLength(1);
   });
 
   it('finds nothing in a home that does not exist, which says so', () => {
@@ -108,17 +108,20 @@ describe('RolloutCatalog', () => {
     expect(home.absence).toContain('does not exist yet');
   });
 
-  it.each(['sessions', 'archived_sessions'])('finds what lies behind %s that is a link to another disk', (folder) => {
-    const home = new TestHome();
-    const disk = new TestHome();
-    const { id, file } = disk.rollout({ archived: folder === 'archived_sessions' });
-    rmSync(path.join(home.root, folder), { recursive: true, force: true });
-    symlinkSync(path.join(disk.root, folder), path.join(home.root, folder));
-    const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toMatchObject([{ path: path.join(home.root, path.relative(disk.root, file)) }]);
-    expect(catalog.passedOver).toEqual([]);
-    expect(new RolloutHome(home.root).localPath(file)).toBe(catalog.filesOf(id)[0]?.path);
-  });
+  it.each(['sessions', 'archived_sessions'])(
+    'finds what lies behind %s that is a link to another disk',
+    (directory) => {
+      const home = new TestHome();
+      const disk = new TestHome();
+      const { id, file } = disk.rollout({ archived: directory === 'archived_sessions' });
+      rmSync(path.join(home.root, directory), { recursive: true, force: true });
+      symlinkSync(path.join(disk.root, directory), path.join(home.root, directory));
+      const catalog = catalogOf(home);
+      expect(catalog.filesFor(id)).toMatchObject([{ path: path.join(home.root, path.relative(disk.root, file)) }]);
+      expect(catalog.passedOver).toEqual([]);
+      expect(new RolloutHome(home.root).localPath(file)).toBe(catalog.filesFor(id)[0]?.path);
+    },
+  );
 
   it('tells of a link to a directory that is not there', () => {
     const home = new TestHome();
@@ -153,7 +156,7 @@ describe('copies of rollouts', () => {
     const { id, file } = home.rollout();
     renameSync(file, copy(file, suffix));
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toMatchObject([{ isExact: false, threadId: id }]);
+    expect(catalog.filesFor(id)).toMatchObject([{ isExact: false, threadId: id }]);
     expect(catalog.copies).toEqual([]);
   });
 
@@ -162,7 +165,7 @@ describe('copies of rollouts', () => {
     const { id, file } = home.rollout();
     const copied = copy(file, suffix, `${readFileSync(file, 'utf8')}${readFileSync(file, 'utf8')}`);
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toMatchObject([{ path: file }]);
+    expect(catalog.filesFor(id)).toMatchObject([{ path: file }]);
     expect(catalog.copies).toEqual([path.relative(home.root, copied)]);
   });
 
@@ -173,7 +176,7 @@ describe('copies of rollouts', () => {
     copy(file, ' (2)', '');
     writeFileSync(file, '');
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toMatchObject([{ path: copied }]);
+    expect(catalog.filesFor(id)).toMatchObject([{ path: copied }]);
     expect(catalog.copies).toEqual([expect.stringContaining(' (2).jsonl')]);
   });
 
@@ -183,7 +186,7 @@ describe('copies of rollouts', () => {
     for (const name of ['rollout-x.jsonl', `rollout-2026-10-01-${newId()}.jsonl`, `rollout-${newId()}.jsonl`]) {
       const copied = path.join(home.root, 'sessions', name);
       renameSync(file, copied);
-      expect(catalogOf(home).filesOf(id)).toMatchObject([{ path: copied }]);
+      expect(catalogOf(home).filesFor(id)).toMatchObject([{ path: copied }]);
       renameSync(copied, file);
     }
   });
@@ -195,10 +198,10 @@ describe('copies of rollouts', () => {
     const copied = copy(file, ' (1)', '');
     rmSync(file);
     const catalog = catalogOf(home);
-    expect(catalog.filesOf(id)).toEqual([]);
+    expect(catalog.filesFor(id)).toEqual([]);
     writeFileSync(copied, text);
     catalog.refresh();
-    expect(catalog.filesOf(id)).toMatchObject([{ path: copied }]);
+    expect(catalog.filesFor(id)).toMatchObject([{ path: copied }]);
   });
 });
 
@@ -212,6 +215,6 @@ describe('which file of a reverted thread is current', () => {
     const base = { thread_id: id, end_ordinal_exclusive: 1, end_byte_offset: Math.min(300, size) };
     const reverted = home.rollout({ id, mode: 'paginated', rolloutId, meta: { history_base: base }, firstOrdinal: 1 });
     utimesSync(old.file, 1_800_000_000, 1_800_000_000);
-    expect(catalogOf(home).filesOf(id)[0]?.path).toBe(reverted.file);
+    expect(catalogOf(home).filesFor(id)[0]?.path).toBe(reverted.file);
   });
 });

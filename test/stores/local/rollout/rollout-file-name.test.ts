@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { datedFolder, parseRolloutFileName } from '../../../../src/stores/local/rollout/rollout-file-name.js';
+import { datedDirectory, parseRolloutFileName } from '../../../../src/stores/local/rollout/rollout-file-name.js';
 
 const ID = '01a202bc-835c-7d62-97e8-6e10eb889189';
 const RID = '01a202bd-3d8c-7162-9034-9d068f54fb1a';
@@ -37,9 +37,9 @@ describe('parseRolloutFileName', () => {
   });
 });
 
-describe('datedFolder', () => {
+describe('datedDirectory', () => {
   it('is the date in the name, as written', () => {
     const name = parseRolloutFileName(`rollout-2026-01-02T23-59-59-${ID}.jsonl`);
-    expect(name && datedFolder(name.stamp)).toEqual(['2026', '01', '02']);
+    expect(name && datedDirectory(name.stamp)).toEqual(['2026', '01', '02']);
   });
 });

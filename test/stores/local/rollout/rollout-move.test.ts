@@ -34,7 +34,7 @@ function thread(place: (typeof PLACES)[number]) {
   const rolloutHome = new RolloutHome(home.root);
   const catalog = new RolloutCatalog(rolloutHome);
   catalog.refresh();
-  const files = catalog.filesOf(first.id);
+  const files = catalog.filesFor(first.id);
   expect(files).toHaveLength(2);
   const old = [first.file, second.file];
   const move = () => moveRollouts(rolloutHome, files, (file) => archivedPath(rolloutHome, file));
@@ -44,7 +44,7 @@ function thread(place: (typeof PLACES)[number]) {
 const there = (files: readonly string[]) => files.map((file) => existsSync(file));
 
 describe.each(PLACES)('a move of a thread with two files to an archive that lies %s', (place) => {
-  it('has both files in both folders until it is finished, then in the new one', async () => {
+  it('has both files in both directories until it is finished, then in the new one', async () => {
     const { old, targets, move } = thread(place);
     const moving = await move();
     expect([...there(old), ...there(targets)]).toEqual([true, true, true, true]);
@@ -53,7 +53,7 @@ describe.each(PLACES)('a move of a thread with two files to an archive that lies
     expect(targets).toContain(moving.currentPath);
   });
 
-  it('leaves nothing in the new folder when it is taken back', async () => {
+  it('leaves nothing in the new directory when it is taken back', async () => {
     const { old, targets, move } = thread(place);
     const before = old.map((file) => readFileSync(file, 'utf8'));
     (await move()).undo();

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ThreadId } from '../../../../src/protocol/ids.js';
-import { type SessionMeta, sessionMetaOf } from '../../../../src/protocol/session-meta.js';
+import { parseSessionMeta, type SessionMeta } from '../../../../src/protocol/session-meta.js';
 import { sessionSource } from '../../../../src/protocol/session-source.js';
 import { sessionMetaItem, slimMetaItem } from '../../../../src/stores/local/rollout/session-meta-item.js';
 import { newId } from '../../../support/test-home.js';
 
 const TIME = '2026-11-20T10:00:00.000Z';
 const read = (item: ReturnType<typeof sessionMetaItem>) =>
-  sessionMetaOf({ ...item, timestamp: TIME, ordinal: undefined });
+  parseSessionMeta({ ...item, timestamp: TIME, ordinal: undefined });
 
 const id = fc.uuid().map((uuid) => uuid as ThreadId);
 const word = fc.string({ minLength: 1 }).filter((text) => text.trim() !== '');

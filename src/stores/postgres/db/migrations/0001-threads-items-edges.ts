@@ -1,7 +1,7 @@
 import type { Migration } from './migration.js';
 
 /**
- * Times are milliseconds since the epoch. `cwd_key` is the cwd in one spelling (`folderKey`), `search_text` the searched
+ * Times are milliseconds since the epoch. `cwd_key` is the cwd in one spelling (`cwdKey`), `search_text` the searched
  * texts folded; both are compared by their bytes. What people can make long is indexed by its beginning.
  */
 const STATEMENTS: readonly string[] = [

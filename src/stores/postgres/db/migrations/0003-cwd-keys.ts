@@ -1,9 +1,9 @@
-import { folderKey } from '../../../../protocol/folder-key.js';
+import { cwdKey } from '../../../../protocol/cwd-key.js';
 import type { Migration } from './migration.js';
 
 /**
  * Writes `cwd_key` again for the directories whose key has changed: those of Windows, and those with accents. When the
- * rule of `folderKey` changes again, a further migration does the same.
+ * rule of `cwdKey` changes again, a further migration does the same.
  */
 export const migration: Migration = {
   name: '0003-cwd-keys',
@@ -19,7 +19,7 @@ export const migration: Migration = {
       after = String(last['id']);
       const keys = rows.map((row) => ({
         id: String(row['id']),
-        key: folderKey(String(row['cwd'])),
+        key: cwdKey(String(row['cwd'])),
         was: row['cwd_key'],
       }));
       const stale = keys.filter(({ key, was }) => key !== was);

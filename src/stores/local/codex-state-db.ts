@@ -1,10 +1,10 @@
 import { adopt } from './index/adoption.js';
 import type { Warn } from './local-home.js';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
-import { openCodexStateDb, openOwnStateDb, type StateDbConfig } from './state-db/open-state-db.js';
+import { openCodexStateDb, openIndex, type StateDbConfig } from './state-db/open-state-db.js';
 import type { StateDb } from './state-db/state-db.js';
 import type { StateDbHandle } from './state-db/state-db-handle.js';
-import { type PassedOver, StateDbFinder, type StateDbSearch } from './state-db/state-db-search.js';
+import { type SkippedStateDb, StateDbFinder, type StateDbSearch } from './state-db/state-db-search.js';
 
 /** One that cannot be used is tried again after this at the earliest. */
 const RETRY_MS = 2000;
@@ -13,7 +13,7 @@ const RETRY_MS = 2000;
  * Codex's state DB while the program runs. It can be there at the start, appear later (Codex was started), be held or
  * half-filled for a while, or be replaced by Codex: whenever it can be used it is, and gets what it lacks and we know.
  */
-export class CodexsDb {
+export class CodexStateDb {
   readonly #library: RolloutLibrary;
   readonly #handle: StateDbHandle;
   readonly #config: StateDbConfig;
@@ -23,8 +23,8 @@ export class CodexsDb {
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #failed: { file: string | undefined; at: number } = { file: undefined, at: 0 };
-  #toldOf = new Set<string>();
-  #others: readonly PassedOver[] = [];
+  #warnedAbout = new Set<string>();
+  #others: readonly SkippedStateDb[] = [];
 
   constructor(library: RolloutLibrary, handle: StateDbHandle, config: StateDbConfig, warn: Warn) {
     this.#library = library;
@@ -35,7 +35,7 @@ export class CodexsDb {
   }
 
   /** Other files that look like a state DB of Codex's and do not serve, as of the last look. */
-  get others(): readonly PassedOver[] {
+  get others(): readonly SkippedStateDb[] {
     return this.#others;
   }
 
@@ -108,19 +108,19 @@ export class CodexsDb {
 
   /** Says each thing once. */
   #tell(message: string): void {
-    if (this.#toldOf.has(message)) return;
-    this.#toldOf.add(message);
+    if (this.#warnedAbout.has(message)) return;
+    this.#warnedAbout.add(message);
     this.#warn(message);
   }
 
   /** What it lacks and we know goes there, and ours is not used any more. */
-  async #give(codexs: StateDb): Promise<void> {
-    if (this.#config.own !== 'create' || codexs.readOnly) return;
+  async #give(codexDb: StateDb): Promise<void> {
+    if (this.#config.own !== 'create' || codexDb.readOnly) return;
     const { status } = this.#handle;
     const isOpen = status.kind === 'index';
-    const own = isOpen ? status.db : (await openOwnStateDb({ ...this.#config, own: 'existing' })).stateDb;
+    const own = isOpen ? status.db : (await openIndex({ ...this.#config, own: 'existing' })).stateDb;
     try {
-      await adopt(codexs, this.#library, own);
+      await adopt(codexDb, this.#library, own);
     } catch (error) {
       this.#warn(
         `names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`,

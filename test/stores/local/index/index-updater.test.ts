@@ -28,7 +28,7 @@ import { addEdge, addRow, event, newId, rolloutText, spawnedBy, TestHome } from 
 const ALL = { filter: { archived: 'include' }, sortBy: 'updatedAt', order: 'desc', limit: 100 } as const;
 const LOOK_MS = 600;
 
-const openOwn = (home: TestHome) => open(home.root, { ownStateDb: 'create' });
+const openOwn = (home: TestHome) => open(home.root, { indexUse: 'create' });
 
 const ownRows = (home: TestHome, sql = 'SELECT * FROM threads ORDER BY id') => {
   const db = new Database(path.join(home.root, OWN_STATE_DB), { readonly: true });
@@ -217,7 +217,7 @@ describe('a backfill', () => {
     const { stateDb: own } = await db(home);
     await own.write(() => new BackfillLease(own, { host: 'elsewhere', pid: 1, run: 'y' }).take());
     const { manager, stateDb, warnings, backfilled } = await open(home.root, {
-      ownStateDb: 'create',
+      indexUse: 'create',
       backfillWaitMs: 200,
     });
     expect(stateDb.db).toBeUndefined();
@@ -241,29 +241,29 @@ describe('when Codex’s DB comes', () => {
     const own = new Database(path.join(home.root, OWN_STATE_DB));
     own.exec("UPDATE thread_spawn_edges SET status = 'closed'");
     own.close();
-    const codexs = home.stateDb();
-    addRow(codexs, { id: named.id, rollout_path: named.file, history_mode: 'paginated' });
-    addRow(codexs, { id: child.id, rollout_path: child.file, name: 'Codex named it', history_mode: 'paginated' });
-    addEdge(codexs, named.id, child.id);
+    const codexDb = home.stateDb();
+    addRow(codexDb, { id: named.id, rollout_path: named.file, history_mode: 'paginated' });
+    addRow(codexDb, { id: child.id, rollout_path: child.file, name: 'Codex named it', history_mode: 'paginated' });
+    addEdge(codexDb, named.id, child.id);
     home.name(child.id, 'another');
     const { stateDb, manager } = await openOwn(home);
     expect(stateDb.status.kind).toBe('codex');
     expect((await manager.readThread(named.id)).name).toBe('Kept');
-    expect(codexs.prepare('SELECT name FROM threads ORDER BY id').pluck().all()).toEqual(['Kept', 'Codex named it']);
-    expect(codexs.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['closed']);
-    codexs.exec("UPDATE thread_spawn_edges SET status = 'open'");
+    expect(codexDb.prepare('SELECT name FROM threads ORDER BY id').pluck().all()).toEqual(['Kept', 'Codex named it']);
+    expect(codexDb.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['closed']);
+    codexDb.exec("UPDATE thread_spawn_edges SET status = 'open'");
     await openOwn(home);
-    expect(codexs.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['open']);
+    expect(codexDb.prepare('SELECT status FROM thread_spawn_edges').pluck().all()).toEqual(['open']);
   });
 
   it('and goes again, ours is filled anew', async () => {
     const home = new TestHome();
     home.rollout();
     await (await openOwn(home)).close();
-    const codexs = home.stateDb();
-    addEdge(codexs, newId(), newId());
+    const codexDb = home.stateDb();
+    addEdge(codexDb, newId(), newId());
     await (await openOwn(home)).close();
-    codexs.close();
+    codexDb.close();
     for (const name of readdirSync(home.root)) if (name.startsWith('state_5')) rmSync(path.join(home.root, name));
     home.rollout();
     const { stateDb, manager } = await openOwn(home);
@@ -327,14 +327,14 @@ describe('our index says what the files say', () => {
     await expectSame(home, manager);
   });
 
-  it('when a folder is made again at the same path', async () => {
+  it('when a directory is made again at the same path', async () => {
     const home = new TestHome();
     const { id, file } = home.rollout();
     const { manager } = await openOwn(home);
-    const folder = path.dirname(file);
-    cpSync(folder, `${folder}.new`, { recursive: true, preserveTimestamps: true });
-    renameSync(folder, path.join(home.root, 'aside'));
-    renameSync(`${folder}.new`, folder);
+    const directory = path.dirname(file);
+    cpSync(directory, `${directory}.new`, { recursive: true, preserveTimestamps: true });
+    renameSync(directory, path.join(home.root, 'aside'));
+    renameSync(`${directory}.new`, directory);
     await expectSame(home, manager);
     appendFileSync(file, gitLine(id, 'after'));
     await expectSame(home, manager);
@@ -368,7 +368,7 @@ describe('our index says what the files say', () => {
     writeFileSync(child.file, readFileSync(child.file, 'utf8').replaceAll(one.id, two.id));
     await expectSame(home, manager);
     const children = (parent: typeof one.id) =>
-      manager.listThreads({ ...ALL, family: { relation: 'childrenOf', threadId: parent } }).then(({ total }) => total);
+      manager.listThreads({ ...ALL, family: { relation: 'children', threadId: parent } }).then(({ total }) => total);
     expect([await children(one.id), await children(two.id)]).toEqual([0, 1]);
   });
 
@@ -394,7 +394,7 @@ describe('our index says what the files say', () => {
     await (await openOwn(home)).close();
     appendFileSync(grown.file, gitLine(grown.id, 'later'));
     writeFileSync(emptied.file, '');
-    const { manager, stateDb } = await open(home.root, { ownStateDb: 'existing', readOnly: true });
+    const { manager, stateDb } = await open(home.root, { indexUse: 'existing', readOnly: true });
     expect(stateDb.db?.readOnly).toBe(true);
     await expectSame(home, manager);
   });
@@ -474,13 +474,13 @@ describe('our own DB held by another program', () => {
   it('leaves right answers, from the files where need be', async () => {
     const home = new TestHome();
     home.rollout();
-    await (await open(home.root, { ownStateDb: 'create' })).close();
+    await (await open(home.root, { indexUse: 'create' })).close();
     const holder = new Database(path.join(home.root, 'threadkeeper.sqlite'));
     holder.exec('BEGIN IMMEDIATE');
     onTestFinished(() => {
       holder.close();
     });
-    const { manager } = await open(home.root, { ownStateDb: 'create', backfillWaitMs: 500 });
+    const { manager } = await open(home.root, { indexUse: 'create', backfillWaitMs: 500 });
     const later = home.rollout({ turns: [['later', 'a']] });
     const { total } = await manager.listThreads(ALL);
     expect(total).toBe(2);

@@ -70,11 +70,11 @@ describe('our own state DB', () => {
   it('has Codex’s columns under Codex’s names', async () => {
     const home = new TestHome();
     const { stateDb } = await opening(home);
-    const codexs = new TestHome().stateDb();
+    const codexDb = new TestHome().stateDb();
     const names = (db: Database.Database) =>
       (db.pragma('table_info(threads)') as { name: string }[]).map(({ name }) => name);
     const ours = names(raw(home)).filter((name) => !name.startsWith('rollout_') || name === 'rollout_path');
-    for (const name of ours) expect(names(codexs)).toContain(name);
+    for (const name of ours) expect(names(codexDb)).toContain(name);
     expect(stateDb?.columns('thread_spawn_edges')).toEqual(new Set(['parent_thread_id', 'child_thread_id', 'status']));
   });
 
@@ -123,7 +123,7 @@ describe('our own state DB', () => {
     },
   );
 
-  it('is not made in a folder that cannot be written, and that is told', async () => {
+  it('is not made in a directory that cannot be written, and that is told', async () => {
     const home = new TestHome();
     chmodSync(home.root, 0o555);
     const isRoot = process.geteuid?.() === 0;
@@ -171,7 +171,7 @@ describe('our own state DB', () => {
     }
     rows.counts({});
     for (const plan of plans) expect(plan).not.toMatch(/SCAN threads(?! USING)/);
-    // One folder, branch or provider is found and sorted by an index alone, and so is everything in order.
+    // One directory, branch or provider is found and sorted by an index alone, and so is everything in order.
     plans.length = 0;
     for (const filter of [{ cwds: ['/dir1'] }, { gitBranch: 'b' }, { modelProviders: ['m'] }, {}]) {
       for (const sortBy of ['createdAt', 'updatedAt', 'recencyAt'] as const) {

@@ -12,13 +12,13 @@ const ALL = {
   sources: ['cli', 'vscode', 'exec', 'mcp', 'subagent', 'custom', 'internal', 'unknown'],
 };
 
-let folder: string;
+let directory: string;
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-own-'));
+  directory = mkdtempSync(path.join(os.tmpdir(), 'threadkeeper-own-'));
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** What a home says through our server: every thread and all its turns. */
 async function answers(
@@ -54,7 +54,7 @@ function lasting(all: Awaited<ReturnType<typeof answers>>) {
 }
 
 it('a home goes through no DB, ours, and Codex’s, and nothing differs at any step', async () => {
-  const home = path.join(folder, 'home');
+  const home = path.join(directory, 'home');
   cpSync(inject('realHome'), home, { recursive: true, preserveTimestamps: true });
   for (const name of readdirSync(home)) if (/\.sqlite/.test(name)) rmSync(path.join(home, name));
   const none = await answers(home, ['--no-state-db']);

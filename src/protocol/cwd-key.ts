@@ -1,12 +1,12 @@
 import path from 'node:path';
 
 /**
- * One way of writing a folder, for folders that are compared: without trailing slashes, Windows separators and their
+ * One way of writing a directory, for directories that are compared: without trailing slashes, Windows separators and their
  * prefixes (`\\?\`, `\\?\UNC\`), accents in one form (NFC: macOS writes the other). Where the file system does not tell
  * cases apart (drives of Windows, shares, and drives as WSL mounts them, `/mnt/c`) the case does not count.
  */
-export function folderKey(folder: string): string {
-  const plain = folder
+export function cwdKey(directory: string): string {
+  const plain = directory
     .normalize('NFC')
     .replace(/^\\\\\?\\UNC\\/i, '\\\\')
     .replace(/^\\\\\?\\/, '');

@@ -21,7 +21,7 @@ vi.mock('node:fs', async (importOriginal) => {
 it('a list finds what grew without looking at every file', async () => {
   const home = new TestHome();
   const files = Array.from({ length: 1000 }, () => home.rollout({ turns: [['q', 'a']] }));
-  const { manager } = await open(home.root, { ownStateDb: 'create' });
+  const { manager } = await open(home.root, { indexUse: 'create' });
   await manager.listThreads(ALL);
   await sleep(600);
   const line = event({ type: 'token_count', info: { total_token_usage: { total_tokens: 99 } } });

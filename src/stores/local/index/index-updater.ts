@@ -24,7 +24,7 @@ interface Seen {
  * Keeps our own state DB true to the files after its backfill: rollouts that appear, grow, move or vanish behind our
  * back are indexed again before the next list. Which ones were written to the OS tells, so that no call walks them all.
  */
-export class OwnIndex {
+export class IndexUpdater {
   readonly #local: LocalHome;
   readonly #indexer: RolloutIndexer;
   readonly #watcher = new RolloutWatcher();
@@ -56,7 +56,7 @@ export class OwnIndex {
       return;
     }
     await catalog.refreshInSlices(LOOK_MS);
-    this.#watcher.follow(catalog.folders());
+    this.#watcher.follow(catalog.directories());
     // The OS drops events when too many come at once, and does not say so here.
     const isWholeLook = Date.now() - this.#wholeLookAt > WHOLE_LOOK_MS;
     const dirty = this.#watcher.takeDirty();
@@ -104,7 +104,7 @@ export class OwnIndex {
     if (!indexed) return false;
     const changed: RolloutFile[] = [];
     for (const threadId of catalog.threadIds()) {
-      const [file] = catalog.filesOf(threadId);
+      const [file] = catalog.filesFor(threadId);
       if (!file) continue;
       const known = indexed.get(threadId);
       const isDirty = isWholeLook || dirty.has(file.path) || dirty.has(path.dirname(file.path));
@@ -123,7 +123,7 @@ export class OwnIndex {
 
   /** A file that is not named after its thread is found by its row alone. */
   #isThere(threadId: ThreadId, file: string): boolean {
-    return this.#local.catalog.filesOf(threadId).length > 0 || existsSync(file);
+    return this.#local.catalog.filesFor(threadId).length > 0 || existsSync(file);
   }
 
   #isAsSeen(file: RolloutFile, known: Seen | undefined): boolean {
