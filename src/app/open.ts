@@ -7,7 +7,7 @@ export type OpenOptions = OpenLocalOptions | OpenPostgresOptions;
 
 /** The composition root: parts are chosen here and below alone, and only those that are used are loaded. */
 export async function openThreadkeeper(options: OpenOptions, warn: (message: string) => void): Promise<Threadkeeper> {
-  if ('url' in options) {
+  if (options.kind === 'postgres') {
     const { openPostgres } = await import('./open-postgres.js');
     return openPostgres(options, warn);
   }

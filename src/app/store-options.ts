@@ -1,22 +1,26 @@
-/** Which home, and how it may be used: the same for every command. */
+/** Which Codex home, and how it may be used. */
 export interface LocalStoreOptions {
+  readonly kind: 'local';
   /** Absolute path of the Codex home. */
   readonly home: string;
-  /** Where the SQLite files are, when that was said by flag or environment. */
+  /** The directory of Codex's SQLite files, where a flag or the environment names it. */
   readonly sqliteHome: string | undefined;
+  /** False opens no state DB: the rollout files alone serve. */
   readonly useStateDb: boolean;
   readonly readOnly: boolean;
 }
 
-/** Which database, and how it may be used. */
+/** Which PostgreSQL database, and how it may be used. */
 export interface PostgresStoreOptions {
-  /** `postgres://…`, with credentials: never to be shown. */
+  readonly kind: 'postgres';
+  /** `postgres://…`, with credentials: it must not be shown. */
   readonly url: string;
+  /** The schema of the tables in that database. */
   readonly schema: string;
-  /** How long the hold of a server that has died keeps others from writing a thread, milliseconds. */
+  /** After the end of a server, others may not write the threads it had loaded for this time, milliseconds. */
   readonly leaseMs: number;
   readonly readOnly: boolean;
 }
 
-/** Where the threads are. */
+/** Which store serves. */
 export type StoreOptions = LocalStoreOptions | PostgresStoreOptions;

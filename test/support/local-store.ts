@@ -22,6 +22,7 @@ export async function open(
     readOnly: false,
     indexUse: 'never',
     ...options,
+    kind: 'local',
   } as const;
   const threadkeeper = await openLocal(all, (message) => warnings.push(message));
   onTestFinished(() => threadkeeper.close());

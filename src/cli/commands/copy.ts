@@ -7,23 +7,23 @@ import type { ThreadImporter } from '../../store/thread-importer.js';
 import { countThreads } from '../../transfer/all-threads.js';
 import { copyThreads } from '../../transfer/copy-threads.js';
 import type { CopyReport, ThreadProblem } from '../../transfer/report.js';
-import type { TransferOptions } from '../flags.js';
+import type { CopyCommandOptions } from '../parse-command.js';
 import { jsonLine } from '../terminal-text.js';
 
-export interface TransferCommand extends TransferOptions {
+export interface CopyCommand extends CopyCommandOptions {
   readonly onProgress: (done: number, total: number) => void;
   readonly warn: (message: string) => void;
 }
 
-export interface Transferred {
+export interface CopyResult {
   readonly report: string;
   /** False when a thread could not be copied. */
   readonly isComplete: boolean;
 }
 
 /** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
-export async function importCommand(command: TransferCommand): Promise<Transferred> {
-  return await transfer(command, lookOnlyOptions(command.home), async (local, database) => {
+export async function importCommand(command: CopyCommand): Promise<CopyResult> {
+  return await copyBetween(command, lookOnlyOptions(command.home), async (local, database) => {
     local.library.home.assertUsable();
     const importer = command.dryRun && (await database.isUntouched()) ? NOTHING_THERE : database.importer;
     const source = { reader: local.store, graph: local.graph };
@@ -41,10 +41,10 @@ const NOTHING_THERE: ThreadImporter = {
 };
 
 /** Writes all threads of a database into a home, which is made if need be. */
-export async function exportCommand(command: TransferCommand): Promise<Transferred> {
+export async function exportCommand(command: CopyCommand): Promise<CopyResult> {
   const { home: directory } = command.home;
   const home = { ...command.home, readOnly: command.dryRun, indexUse: 'never' } as const;
-  return await transfer(command, home, async (local, database) => {
+  return await copyBetween(command, home, async (local, database) => {
     const hasRows = local.stateDb.status.kind === 'codex';
     const source = { reader: database.store, graph: database.graph };
     const report = await copyThreads(source, local.importer, command);
@@ -61,11 +61,11 @@ export async function exportCommand(command: TransferCommand): Promise<Transferr
   });
 }
 
-async function transfer(
-  { database: options, dryRun, warn }: TransferCommand,
+async function copyBetween(
+  { database: options, dryRun, warn }: CopyCommand,
   home: OpenLocalOptions,
-  action: (local: LocalThreadkeeper, database: PostgresThreadkeeper) => Promise<Transferred>,
-): Promise<Transferred> {
+  action: (local: LocalThreadkeeper, database: PostgresThreadkeeper) => Promise<CopyResult>,
+): Promise<CopyResult> {
   // What is not written to the home is written to the database.
   const database = openPostgres({ ...options, readOnly: dryRun || !home.readOnly }, warn);
   try {
@@ -105,7 +105,7 @@ interface Words {
 
 const MOST_SHOWN = 20;
 
-function reportOf(report: CopyReport, { json, dryRun }: TransferCommand, words: Words): Transferred {
+function reportOf(report: CopyReport, { json, dryRun }: CopyCommand, words: Words): CopyResult {
   const isComplete = report.failed.length === 0;
   if (json) return { report: jsonLine({ ...report, dryRun }), isComplete };
   const { total, added, updated, unchanged, leftAlone, items, edges, failed, notes, warnings } = report;
