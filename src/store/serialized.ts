@@ -63,7 +63,10 @@ class SerializedStore implements ThreadStore {
   }
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
+    if (isEmptyPatch(patch)) {
+      const thread = await this.readThread(threadId);
+      return { thread: async () => thread, warnings: [] };
+    }
     return await this.#write(threadId, (store) => store.updateThreadMetadata(threadId, patch));
   }
 

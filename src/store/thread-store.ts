@@ -85,15 +85,15 @@ export interface LiveThreadStore {
   createThread(params: CreateThreadParams): Promise<void>;
 
   /**
-   * Opens an existing thread for writing. Throws `thread_not_found`, `conflict` when it is archived or live, here or
+   * Opens an existing thread for writing; returns it as it is then. Throws `thread_not_found`, `conflict` when it is archived or live, here or
    * elsewhere, and `unsupported` when it cannot be appended to.
    */
-  resumeThread(threadId: ThreadId): Promise<void>;
+  resumeThread(threadId: ThreadId): Promise<StoredThread>;
 
   /**
    * Creates a thread that continues another one, whole or up to and including one of its turns, and opens it for
-   * writing. Its history can be read at once. Throws `thread_not_found`, and `invalid_request` when there is no such
-   * turn.
+   * writing. Its history can be read at once. Throws `thread_not_found`, and `invalid_request`
+   * when there is no such turn.
    */
   forkThread(params: ForkThreadParams): Promise<void>;
 
@@ -283,8 +283,10 @@ export interface TurnPage {
   readonly warnings: readonly string[];
 }
 
+/** What became of a patch. */
 export interface MetadataUpdate {
-  readonly thread: StoredThread;
-  /** Where the change could not be kept as well as it should. */
+  /** The thread after the change. It is read when this is called, and not before: many callers do not need it. */
+  thread(): Promise<StoredThread>;
+  /** Where the change could not be stored in every place that should have it. */
   readonly warnings: readonly string[];
 }

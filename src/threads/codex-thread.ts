@@ -135,7 +135,7 @@ export class CodexThread {
       await this.#open();
       return await this.#live.updateMetadata(patch);
     });
-    if (patch.name !== undefined) this.#options.onNamed(update.thread.name);
+    if (patch.name !== undefined) this.#options.onNamed((await update.thread()).name);
     return update;
   }
 

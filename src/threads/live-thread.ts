@@ -59,11 +59,8 @@ export class LiveThread {
 
   /** A thread that is there. */
   static async resume(store: ThreadStore, threadId: ThreadId): Promise<LiveThread> {
-    await store.resumeThread(threadId);
-    return await guarded(store, threadId, async () => {
-      const thread = await store.readThread(threadId);
-      return new LiveThread(store, ThreadMetadataSync.ofStored(thread), threadId, thread.historyMode, true);
-    });
+    const thread = await store.resumeThread(threadId);
+    return new LiveThread(store, ThreadMetadataSync.ofStored(thread), threadId, thread.historyMode, true);
   }
 
   /** A thread that goes on from another. It is in the store when this returns. */

@@ -43,6 +43,11 @@ export interface ThreadQuery extends Omit<ListThreadsParams, 'filter'> {
   readonly family?: FamilyQuery | undefined;
 }
 
+/** A thread after a patch. */
+export interface UpdatedThread extends Warned {
+  readonly thread: StoredThread;
+}
+
 export interface ThreadManagerParts extends Omit<ThreadStarterParts, 'store'> {
   /** One that implements the reading half alone serves everything that changes nothing. */
   readonly store: ThreadReader | ThreadStore;
@@ -197,7 +202,12 @@ export class ThreadManager {
   }
 
   /** All of the patch or nothing, whether the thread is loaded or not; errors as the store's. */
-  async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
+  async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<UpdatedThread> {
+    const { thread, warnings } = await this.#patch(threadId, patch);
+    return { thread: await thread(), warnings };
+  }
+
+  async #patch(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     for (let loaded = this.#loaded.get(threadId); loaded; loaded = this.#loaded.get(threadId)) {
       try {
         return await loaded.updateMetadata(patch);
@@ -207,7 +217,7 @@ export class ThreadManager {
       }
     }
     const update = await this.#store.updateThreadMetadata(threadId, patch);
-    if (patch.name !== undefined) this.#named(threadId)(update.thread.name);
+    if (patch.name !== undefined) this.#named(threadId)((await update.thread()).name);
     return update;
   }
 
@@ -279,8 +289,8 @@ export class ThreadManager {
   /** Shuts the loaded ones down; those that cannot be stay, with the reason. Throws when the root is one of them. */
   async #closeMembers([root, ...rest]: readonly [ThreadId, ...ThreadId[]]): Promise<Map<ThreadId, unknown>> {
     await this.#loaded.close(root, 'archive');
-    // A root that cannot be moved is no reason to close the others.
-    await this.#store.archiveThread(root, { dryRun: true });
+    // A root that cannot be moved is no reason to close the others. Where none is loaded, the move itself tells.
+    if (rest.some((id) => this.#loaded.get(id))) await this.#store.archiveThread(root, { dryRun: true });
     const held = new Map<ThreadId, unknown>();
     const slice = new TimeSlice();
     for (const id of rest) {

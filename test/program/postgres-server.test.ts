@@ -222,7 +222,7 @@ describe('the settings of a store', () => {
       [['--schema', 'x'], /--schema is for a database/],
       [['import', '--from', PROJECT], /--store <url> is needed/],
       [['export', '--store', url], /export needs --to/],
-      [['doctor', '--store', url], /doctor is for a Codex home: --store does not go with it/],
+      [['doctor', '--store', url], /doctor works on a Codex home alone/],
     ];
     for (const [args, message] of wrong) {
       const { code, stderr } = await runProgram(args, { THREADKEEPER_STORE: '' });

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { ThreadId } from '../../src/protocol/ids.js';
 import { serialized } from '../../src/store/serialized.js';
-import type { ThreadStore } from '../../src/store/thread-store.js';
+import type { ThreadMetadataPatch } from '../../src/store/thread-patch.js';
+import type { StoredThread, ThreadStore } from '../../src/store/thread-store.js';
 import { errorOf } from '../support/error-of.js';
 import { newId } from '../support/test-home.js';
 import { liveThreadContract } from './live-contract.js';
@@ -9,6 +11,13 @@ import { type Seed, seed } from './seed.js';
 
 /** Makes a store that holds these threads and nothing else. */
 export type StoreFactory = (seeds: readonly Seed[]) => Promise<ThreadStore>;
+
+/** The thread after a patch that left nothing to warn of. */
+async function updated(store: ThreadStore, threadId: ThreadId, patch: ThreadMetadataPatch): Promise<StoredThread> {
+  const { thread, warnings } = await store.updateThreadMetadata(threadId, patch);
+  expect(warnings).toEqual([]);
+  return await thread();
+}
 
 /** What every thread store promises, under the queue that the manager puts around it. */
 export function threadStoreContract(name: string, makeBare: StoreFactory): void {
@@ -21,11 +30,10 @@ export function threadStoreContract(name: string, makeBare: StoreFactory): void 
         async (mode) => {
           const thread = seed({ mode, branch: 'main' });
           const store = await make([thread]);
-          const update = (patch: Parameters<ThreadStore['updateThreadMetadata']>[1]) =>
-            store.updateThreadMetadata(thread.id, patch);
-          expect((await update({ name: 'One' })).thread.name).toBe('One');
+          const update = (patch: ThreadMetadataPatch) => updated(store, thread.id, patch);
+          expect((await update({ name: 'One' })).name).toBe('One');
           const both = await update({ gitInfo: { sha: 'abc', originUrl: 'u' }, memoryMode: 'disabled' });
-          expect(both.thread).toMatchObject({
+          expect(both).toMatchObject({
             name: 'One',
             git: { sha: 'abc', branch: 'main', originUrl: 'u' },
             memoryMode: 'disabled',
@@ -42,10 +50,7 @@ export function threadStoreContract(name: string, makeBare: StoreFactory): void 
       it('reads the thread when the patch is empty', async () => {
         const thread = seed({ name: 'Kept' });
         const store = await make([thread]);
-        expect(await store.updateThreadMetadata(thread.id, { gitInfo: {} })).toMatchObject({
-          thread: { name: 'Kept' },
-          warnings: [],
-        });
+        expect((await updated(store, thread.id, { gitInfo: {} })).name).toBe('Kept');
       });
 
       it('takes a name that is the first message, or that another thread has', async () => {
@@ -53,7 +58,7 @@ export function threadStoreContract(name: string, makeBare: StoreFactory): void 
         const other = seed();
         const store = await make([thread, other]);
         for (const { id } of [thread, other]) {
-          expect((await store.updateThreadMetadata(id, { name: 'Same' })).thread.name).toBe('Same');
+          expect((await updated(store, id, { name: 'Same' })).name).toBe('Same');
         }
         expect((await store.findThreadsByName('Same', 5)).sort()).toEqual([thread.id, other.id].sort());
         expect(await store.findThreadsByName('same', 5)).toEqual([]);
@@ -62,11 +67,11 @@ export function threadStoreContract(name: string, makeBare: StoreFactory): void 
       it('works on an archived thread, which stays archived', async () => {
         const thread = seed({ archived: true });
         const store = await make([thread]);
-        const { thread: updated } = await store.updateThreadMetadata(thread.id, {
+        const after = await updated(store, thread.id, {
           name: 'Old',
           gitInfo: { branch: 'b' },
         });
-        expect(updated).toMatchObject({ name: 'Old', git: { branch: 'b' }, isArchived: true });
+        expect(after).toMatchObject({ name: 'Old', git: { branch: 'b' }, isArchived: true });
       });
 
       it('takes calls that come all at once, one after another', async () => {

@@ -117,10 +117,11 @@ describe('a thread that cannot be made ready', () => {
     await store.createThread(params);
     await store.persistThread(params.threadId);
     await store.shutdownThread(params.threadId);
+    const fork = newThreadParams();
     store.isBroken = true;
-    await expect(LiveThread.resume(store, params.threadId)).rejects.toThrow('broken');
+    await expect(LiveThread.fork(store, { sourceThreadId: params.threadId, thread: fork })).rejects.toThrow('broken');
     store.isBroken = false;
-    await LiveThread.resume(store, params.threadId);
+    await LiveThread.resume(store, fork.threadId);
   });
 });
 
@@ -220,7 +221,8 @@ describe('a live thread where there is no DB, or ours', () => {
     const home = new TestHome();
     const { id } = home.rollout({ turns: [['q', 'a']] });
     const store = await openStore(home.root);
-    expect((await store.updateThreadMetadata(id, { title: 'q', cwd: '/home/dev/project' })).thread.title).toBe('q');
+    const update = await store.updateThreadMetadata(id, { title: 'q', cwd: '/home/dev/project' });
+    expect((await update.thread()).title).toBe('q');
     for (const patch of [{ title: 'other' }, { updatedAt: Date.now() }, { agentRole: 'x' }]) {
       expect(await errorOf(store.updateThreadMetadata(id, patch))).toMatchObject({ code: 'unsupported' });
     }

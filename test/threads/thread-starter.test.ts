@@ -26,8 +26,9 @@ class HalfReadyStore extends InMemoryThreadStore {
   }
 
   override async resumeThread(threadId: ThreadId) {
-    await super.resumeThread(threadId);
+    const thread = await super.resumeThread(threadId);
     this.live.add(threadId);
+    return thread;
   }
 
   override async forkThread(params: Parameters<InMemoryThreadStore['forkThread']>[0]) {

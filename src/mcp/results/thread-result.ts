@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ThreadkeeperError } from '../../protocol/errors.js';
-import type { MetadataUpdate, StoredThread } from '../../store/thread-store.js';
-import type { ThreadManager } from '../../threads/thread-manager.js';
+import type { StoredThread } from '../../store/thread-store.js';
+import type { ThreadManager, UpdatedThread } from '../../threads/thread-manager.js';
 import type { NewThread } from '../../threads/thread-starter.js';
 import { present, threadSchema, threadView } from './thread-view.js';
 
@@ -10,7 +10,7 @@ export const threadOutput = z.object({ thread: threadSchema, warnings: z.array(z
 
 export type ThreadResult = z.output<typeof threadOutput>;
 
-export function updateResult({ thread, warnings }: MetadataUpdate, manager: ThreadManager): ThreadResult {
+export function updateResult({ thread, warnings }: UpdatedThread, manager: ThreadManager): ThreadResult {
   return threadResult(thread, warnings, manager);
 }
 

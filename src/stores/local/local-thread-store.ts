@@ -3,7 +3,7 @@ import { conflict } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
-import { isEmptyPatch, type ThreadMetadataPatch } from '../../store/thread-patch.js';
+import type { ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -127,13 +127,16 @@ export class LocalThreadStore implements ThreadStore {
   }
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     await this.#local.readyToWrite();
     if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
-    const warnings = await this.#writer.write(threadId, patch);
-    if (this.#local.status.kind === 'index')
-      await this.#indexUpdater.written((await this.#resolver.resolve(threadId)).file);
-    return { thread: await this.readThread(threadId), warnings };
+    const { thread, warnings } = await this.#writer.write(threadId, patch);
+    if (this.#local.status.kind === 'index') await this.#indexUpdater.written(thread.file);
+    let read: Promise<StoredThread> | undefined;
+    const readOnce = () => {
+      read ??= this.#resolver.readingAgain(thread, (changed) => this.#stored(changed));
+      return read;
+    };
+    return { thread: readOnce, warnings };
   }
 
   async *loadHistory(threadId: ThreadId, warn?: (problem: string) => void): AsyncGenerator<RolloutLine> {
@@ -160,8 +163,14 @@ export class LocalThreadStore implements ThreadStore {
     await this.#live.create(params);
   }
 
-  async resumeThread(threadId: ThreadId): Promise<void> {
-    await this.#live.resume(threadId);
+  async resumeThread(threadId: ThreadId): Promise<StoredThread> {
+    const thread = await this.#live.resume(threadId);
+    try {
+      return await this.#stored(thread);
+    } catch (error) {
+      await this.#live.discard(threadId);
+      throw error;
+    }
   }
 
   async forkThread(params: ForkThreadParams): Promise<void> {

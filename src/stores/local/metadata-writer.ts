@@ -29,6 +29,20 @@ interface SlimAppender {
 
 type AppendName = (threadId: ThreadId, name: string) => void;
 
+/** A patch that is worked out, with the rollout open if it appends to it. */
+interface Prepared {
+  readonly thread: ResolvedThread;
+  readonly plan: Plan;
+  readonly appender: SlimAppender | undefined;
+}
+
+/** A patch that was written. */
+export interface WrittenPatch {
+  readonly thread: ResolvedThread;
+  /** What could not be stored in every place that should have it. */
+  readonly warnings: readonly string[];
+}
+
 /** Everything one patch comes to, worked out before anything is written. */
 interface Plan {
   readonly changes: RowChanges;
@@ -57,60 +71,63 @@ export class MetadataWriter {
     this.#previews = new PreviewReader(local);
   }
 
-  /** Applies a patch that is not empty; returns what could not be kept as well as it should. */
-  async write(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<string[]> {
-    const fields = presentFields(patch);
-    // An unknown thread, or a patch that cannot be, takes no lock.
-    await this.#resolver.reading(threadId, (thread) => this.#validate(thread, fields));
-    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
-    const warnings: string[] = [];
-    let lock: WriterLock | undefined;
-    const isLive = this.#live.get(threadId) !== undefined;
-    if (touchesRollout && !isLive) {
-      try {
-        lock = await acquireWriterLock(this.#local.home, threadId);
-      } catch (error) {
-        if (!this.#mayStayInRow(await this.#resolver.resolve(threadId), error)) {
-          throw writeFailure('taking the writer lock', error);
-        }
-        warnings.push(
-          'Another program is writing this thread, so git and memory mode were kept in the state DB only and would be ' +
-            'lost with it. Repeat the call when the thread is closed there.',
-        );
-      }
-    }
+  /** Applies a patch that is not empty. `thread` is as it was found; its row is the one before the change. */
+  async write(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<WrittenPatch> {
     try {
-      const write = (append?: AppendName) => this.#writeLocked(threadId, fields, isLive || lock !== undefined, append);
-      await (fields.name === undefined ? write() : this.#local.names.locked(write));
+      return await this.#write(threadId, presentFields(patch));
     } catch (error) {
       throw writeFailure('writing to the home', error);
+    }
+  }
+
+  async #write(threadId: ThreadId, fields: ThreadMetadataPatch): Promise<WrittenPatch> {
+    const isLive = this.#live.get(threadId) !== undefined;
+    const needsNames = fields.name !== undefined;
+    if (!needsNames && (isLive || !touchesRollout(fields))) {
+      const prepared = await this.#resolver.reading(threadId, (thread) => this.#prepare(thread, fields, isLive));
+      return { thread: await this.#apply(prepared, undefined), warnings: [] };
+    }
+    // An unknown thread, or a patch that cannot be, takes no lock.
+    const found = await this.#resolver.reading(threadId, async (thread) => {
+      await this.#validate(thread, fields);
+      return thread;
+    });
+    const { lock, warnings } = isLive ? { lock: undefined, warnings: [] } : await this.#lockFor(found, fields);
+    try {
+      const write = async (appendName?: AppendName) => {
+        // Under the locks nobody else changes what the plan is made of; before them somebody may have.
+        const prepare = (thread: ResolvedThread) => this.#prepare(thread, fields, isLive || lock !== undefined);
+        return await this.#apply(await this.#resolver.readingAgain(found, prepare), appendName);
+      };
+      return { thread: await (needsNames ? this.#local.names.locked(write) : write()), warnings };
     } finally {
       await lock?.release();
     }
-    return warnings;
   }
 
-  /** Under the locks: nobody else changes what the plan is made of. */
-  async #writeLocked(
-    threadId: ThreadId,
+  /** The writer lock that a patch of the rollout needs. */
+  async #lockFor(
+    found: ResolvedThread,
     fields: ThreadMetadataPatch,
-    mayAppend: boolean,
-    appendName: AppendName | undefined,
-  ): Promise<void> {
-    const { plan, appender } = await this.#resolver.reading(threadId, async (thread) => {
-      await this.#validate(thread, fields);
-      const found = await this.#plan(thread, fields);
-      const isAppended = found.slim !== undefined && mayAppend;
-      return {
-        plan: found,
-        appender: isAppended && thread.meta ? this.#appender(thread.file, thread.meta) : undefined,
-      };
-    });
+  ): Promise<{ lock?: WriterLock; warnings: string[] }> {
+    if (!touchesRollout(fields)) return { warnings: [] };
     try {
-      await this.#apply(threadId, plan, appender, appendName);
-    } finally {
-      appender?.close();
+      return { lock: await acquireWriterLock(this.#local.home, found.threadId), warnings: [] };
+    } catch (error) {
+      if (!this.#mayStayInRow(found, error)) throw writeFailure('taking the writer lock', error);
+      const warning =
+        'Another program is writing this thread, so git and memory mode were kept in the state DB only and would be ' +
+        'lost with it. Repeat the call when the thread is closed there.';
+      return { warnings: [warning] };
     }
+  }
+
+  /** Works the patch out, and opens what it appends to. Writes nothing. */
+  async #prepare(thread: ResolvedThread, fields: ThreadMetadataPatch, mayAppend: boolean): Promise<Prepared> {
+    await this.#validate(thread, fields);
+    const plan = await this.#plan(thread, fields);
+    const isAppended = plan.slim !== undefined && mayAppend;
+    return { thread, plan, appender: isAppended && thread.meta ? this.#appender(thread.file, thread.meta) : undefined };
   }
 
   /** A thread that is live here is appended to by the recorder that it has. */
@@ -156,15 +173,15 @@ export class MetadataWriter {
     if (fields.rolloutPath !== undefined && this.#local.home.localPath(fields.rolloutPath) === undefined) {
       throw invalidRequest('rolloutPath lies outside the home', 'Give a path below the home.');
     }
-    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
+    const isForRollout = touchesRollout(fields);
     const unwritable = thread.meta ? thread.meta.unwritableBecause : 'its rollout has no session_meta';
-    if (touchesRollout && unwritable !== undefined) {
+    if (isForRollout && unwritable !== undefined) {
       throw unsupported(
         `git and memory mode of this thread cannot be set: ${unwritable}`,
         'Nothing was changed. A name can be set.',
       );
     }
-    if (touchesRollout && thread.file.isCompressed) {
+    if (isForRollout && thread.file.isCompressed) {
       throw unsupported(
         'the rollout of this thread is compressed (.jsonl.zst) and cannot be appended to',
         'Nothing was changed. Resume the thread once in Codex, which unpacks it, then call again.',
@@ -172,7 +189,7 @@ export class MetadataWriter {
     }
   }
 
-  /** Fields for which there is no place but the rollout, where they follow from the history, and which it does not say. */
+  /** Fields that only the rollout can store, where they are derived from history, and whose new value the history contradicts. */
   async #fieldsNotInFile({ file, threadId }: ResolvedThread, fields: ThreadMetadataPatch): Promise<string[]> {
     const isJustWritten = this.#live.get(threadId) !== undefined;
     const keys = Object.keys(fields).filter(
@@ -191,8 +208,7 @@ export class MetadataWriter {
     const isIndex = this.#local.status.kind === 'index';
     // What differs from Codex's row is news for the rollout too; else the rollout has to be read to know.
     const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
-    const touchesRollout = fields.gitInfo !== undefined || fields.memoryMode !== undefined;
-    const needsSummary = (touchesRollout && !isNews) || !row;
+    const needsSummary = (touchesRollout(fields) && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
     // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
     const known = row && !isIndex ? gitFromRow(row) : (summary?.metadata.git ?? {});
@@ -223,12 +239,8 @@ export class MetadataWriter {
     };
   }
 
-  async #apply(
-    threadId: ThreadId,
-    plan: Plan,
-    appender: SlimAppender | undefined,
-    appendName: AppendName | undefined,
-  ): Promise<void> {
+  async #apply({ thread, plan, appender }: Prepared, appendName: AppendName | undefined): Promise<ResolvedThread> {
+    const { threadId } = thread;
     const nameBefore = this.#local.names.nameFor(threadId) ?? '';
     const undos: (() => unknown)[] = [];
     try {
@@ -239,9 +251,12 @@ export class MetadataWriter {
         undos.unshift(() => appendName(threadId, nameBefore));
       }
       if (plan.slim) appender?.append(plan.slim);
+      return thread;
     } catch (error) {
       for (const undo of undos) await this.#undo(threadId, undo);
       throw error;
+    } finally {
+      appender?.close();
     }
   }
 
@@ -268,6 +283,11 @@ export class MetadataWriter {
     return () =>
       this.#local.writeRows((rows) => (before.isNew ? rows.delete(threadId) : rows.update(threadId, before.values)));
   }
+}
+
+/** Git facts and memory mode are appended to the rollout as well. */
+function touchesRollout({ gitInfo, memoryMode }: ThreadMetadataPatch): boolean {
+  return gitInfo !== undefined || memoryMode !== undefined;
 }
 
 function gitFromRow(row: ThreadRow): GitInfo {

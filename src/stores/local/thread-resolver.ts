@@ -92,6 +92,22 @@ export class ThreadResolver {
     }
   }
 
+  /**
+   * As `reading`, for a thread that was found before: its row is read anew, and its file is searched for only when it is
+   * no longer there or the row names another one.
+   */
+  async readingAgain<T>(found: ResolvedThread, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
+    const row = await this.#local.readRows((rows) => rows.get(found.threadId));
+    if (row?.rolloutPath === found.row?.rolloutPath && isRegularFile(found.file.path)) {
+      try {
+        return await read({ ...found, row });
+      } catch (error) {
+        if (!isVanished(error)) throw error;
+      }
+    }
+    return await this.reading(found.threadId, read);
+  }
+
   /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is held. */
   async repairRows(rows: readonly ThreadRow[]): Promise<void> {
     for (const row of rows) {

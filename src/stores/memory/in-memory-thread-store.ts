@@ -14,7 +14,7 @@ import {
   totalShown,
   validateListParams,
 } from '../../store/thread-filter.js';
-import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
+import { presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -100,12 +100,11 @@ export class InMemoryThreadStore implements ThreadStore {
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     const entry = this.#entry(threadId);
     const { rolloutPath, ...fields } = presentFields(patch);
-    if (!isEmptyPatch(patch)) {
-      if (rolloutPath !== undefined) throw noRolloutPath();
-      entry.thread = patchedThread(entry.thread, fields);
-      entry.isDurable = true;
-    }
-    return { thread: entry.thread, warnings: [] };
+    if (rolloutPath !== undefined) throw noRolloutPath();
+    entry.thread = patchedThread(entry.thread, fields);
+    entry.isDurable = true;
+    const { thread } = entry;
+    return { thread: async () => thread, warnings: [] };
   }
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
@@ -128,13 +127,14 @@ export class InMemoryThreadStore implements ThreadStore {
     this.#open(newThread(params), [], false);
   }
 
-  async resumeThread(threadId: ThreadId): Promise<void> {
+  async resumeThread(threadId: ThreadId): Promise<StoredThread> {
     const entry = this.#entry(threadId);
     if (entry.isLive) throw conflict(`thread ${threadId} is loaded already`, 'Use it as it is.');
     if (entry.thread.isArchived) {
       throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
     }
     entry.isLive = true;
+    return entry.thread;
   }
 
   async forkThread({ sourceThreadId, lastTurnId, thread }: ForkThreadParams): Promise<void> {

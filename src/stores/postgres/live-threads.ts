@@ -51,20 +51,22 @@ export class PostgresLiveThreads {
     const { threadId, historyMode: mode } = params;
     await this.#opening(threadId, async (query) => {
       await assertNew(query, threadId);
-      return { mode, made: rowForNewThread(newThread(params), params), nextOrdinal: 0 };
+      const thread = newThread(params);
+      return { open: { mode, made: rowForNewThread(thread, params), nextOrdinal: 0 }, thread };
     });
   }
 
-  async resume(threadId: ThreadId): Promise<void> {
-    await this.#opening(threadId, async (query) => {
-      const [row] = await query('SELECT is_archived, history_mode FROM {threads} WHERE id = $1 FOR SHARE', [threadId]);
+  async resume(threadId: ThreadId): Promise<StoredThread> {
+    return await this.#opening(threadId, async (query) => {
+      const [row] = await query(`SELECT ${THREAD_COLUMNS} FROM {threads} WHERE id = $1 FOR SHARE`, [threadId]);
       if (!row) throw threadNotFound(threadId);
-      if (row['is_archived'] === true) {
+      const thread = threadOf(row);
+      if (thread.isArchived) {
         throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
       }
       await query('UPDATE {threads} SET import_mark = NULL WHERE id = $1 AND import_mark IS NOT NULL', [threadId]);
-      const mode = row['history_mode'] === 'paginated' ? 'paginated' : 'legacy';
-      return { mode, made: undefined, nextOrdinal: await endOf(query, threadId) };
+      const open = { mode: thread.historyMode, made: undefined, nextOrdinal: await endOf(query, threadId) };
+      return { open, thread };
     });
   }
 
@@ -82,7 +84,7 @@ export class PostgresLiveThreads {
     const made = rowForNewThread(stored, thread);
     await this.#opening(threadId, async (query) => {
       await assertNew(query, threadId);
-      return { mode: historyMode, made, nextOrdinal: end };
+      return { open: { mode: historyMode, made, nextOrdinal: end }, thread: stored };
     });
     await this.#copy(threadId, sourceThreadId, end).catch(async (error: unknown) => {
       await this.discard(threadId);
@@ -208,16 +210,20 @@ export class PostgresLiveThreads {
   /** Takes the lease and opens in one transaction. */
   async #opening(
     threadId: ThreadId,
-    open: (query: Query) => Promise<Pick<OpenThread, 'mode' | 'made' | 'nextOrdinal'>>,
-  ): Promise<void> {
+    begin: (query: Query) => Promise<{
+      open: Pick<OpenThread, 'mode' | 'made' | 'nextOrdinal'>;
+      thread: StoredThread;
+    }>,
+  ): Promise<StoredThread> {
     if (this.#open.has(threadId)) throw conflict(`thread ${threadId} is loaded here already`, 'Use it as it is.');
     const lease = this.#leases.newLease(threadId);
-    const opened = await this.#db.transaction(async (query) => {
+    const { open, thread } = await this.#db.transaction(async (query) => {
       await this.#leases.acquire(query, lease);
-      return await open(query);
+      return await begin(query);
     });
-    this.#open.set(threadId, { ...opened, lease, waiting: [] });
+    this.#open.set(threadId, { ...open, lease, waiting: [] });
     this.#leases.keep(lease);
+    return thread;
   }
 }
 

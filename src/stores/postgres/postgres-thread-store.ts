@@ -3,7 +3,7 @@ import type { ThreadId } from '../../protocol/ids.js';
 import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
-import { isEmptyPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
+import { presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
   CreateThreadParams,
   ForkThreadParams,
@@ -92,7 +92,6 @@ export class PostgresThreadStore implements ThreadStore {
 
   async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
     const { rolloutPath, ...fields } = presentFields(patch);
-    if (isEmptyPatch(patch)) return { thread: await this.readThread(threadId), warnings: [] };
     if (rolloutPath !== undefined) throw noRolloutPath();
     if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
     const thread = await this.#db.transaction(async (query) => {
@@ -101,7 +100,7 @@ export class PostgresThreadStore implements ThreadStore {
       await this.#set(query, before, after);
       return after;
     });
-    return { thread, warnings: [] };
+    return { thread: async () => thread, warnings: [] };
   }
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
@@ -116,8 +115,8 @@ export class PostgresThreadStore implements ThreadStore {
     await this.#live.create(params);
   }
 
-  async resumeThread(threadId: ThreadId): Promise<void> {
-    await this.#live.resume(threadId);
+  async resumeThread(threadId: ThreadId): Promise<StoredThread> {
+    return await this.#live.resume(threadId);
   }
 
   async forkThread(params: ForkThreadParams): Promise<void> {

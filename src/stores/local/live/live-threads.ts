@@ -22,7 +22,7 @@ import { type Durability, RolloutRecorder } from '../rollout/rollout-recorder.js
 import { sessionMetaItem } from '../rollout/session-meta-item.js';
 import { copyWhole } from '../rollout/whole-copy.js';
 import { acquireWriterLock, type WriterLock } from '../rollout/writer-lock.js';
-import { assertOwn, resolvedHistoryMode, type ThreadResolver } from '../thread-resolver.js';
+import { assertOwn, type ResolvedThread, resolvedHistoryMode, type ThreadResolver } from '../thread-resolver.js';
 import { type ForkPoint, forkPoint } from './fork-point.js';
 
 /** A thread that this process has open for writing, under Codex's writer lock. */
@@ -75,25 +75,27 @@ export class LiveThreads {
     }));
   }
 
-  async resume(threadId: ThreadId): Promise<void> {
-    await this.#resolver.resolve(threadId);
-    await this.#opening(threadId, () =>
-      this.#resolver.reading(threadId, async (thread) => {
-        assertOwn(thread);
-        const { file, meta } = thread;
-        if (file.isArchived) {
-          throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
-        }
-        if (!meta || meta.unwritableBecause !== undefined) {
-          throw unsupported(
-            `this thread cannot be continued: ${meta?.unwritableBecause ?? 'its rollout has no session_meta'}`,
-            'It can be read, named and archived. Start a new thread to go on from it.',
-          );
-        }
-        const recorder = RolloutRecorder.open(this.#recorderOptions(file, meta));
-        return { meta, file, recorder, made: undefined };
-      }),
-    );
+  /** Opens a thread for writing; returns it as it was found. */
+  async resume(threadId: ThreadId): Promise<ResolvedThread> {
+    // An unknown thread takes no lock.
+    let thread = await this.#resolver.resolve(threadId);
+    await this.#opening(threadId, async () => {
+      thread = await this.#resolver.readingAgain(thread, async (found) => found);
+      assertOwn(thread);
+      const { file, meta } = thread;
+      if (file.isArchived) {
+        throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
+      }
+      if (!meta || meta.unwritableBecause !== undefined) {
+        throw unsupported(
+          `this thread cannot be continued: ${meta?.unwritableBecause ?? 'its rollout has no session_meta'}`,
+          'It can be read, named and archived. Start a new thread to go on from it.',
+        );
+      }
+      const recorder = RolloutRecorder.open(this.#recorderOptions(file, meta));
+      return { meta, file, recorder, made: undefined };
+    });
+    return thread;
   }
 
   async fork({ sourceThreadId, lastTurnId, thread, warn = () => {} }: ForkThreadParams): Promise<void> {
