@@ -60,6 +60,9 @@ export class ThreadResolver {
   /** First metas by path: the first line of a rollout never changes, so an entry holds as long as the file does. */
   readonly #metas = new BoundedMap<string, { identity: string; meta: SessionMeta | undefined }>(50_000);
 
+  /** Files of the threads that are live here: nobody moves them while this process holds their writer locks. */
+  readonly #held = new Map<ThreadId, Pick<ResolvedThread, 'file' | 'meta'>>();
+
   /** Threads that were found here before. */
   readonly #seen = new Set<ThreadId>();
 
@@ -78,7 +81,7 @@ export class ThreadResolver {
    */
   async reading<T>(threadId: ThreadId, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
     const attempt = async () => {
-      const thread = await this.#resolve(threadId);
+      const thread = (await this.#liveThread(threadId)) ?? (await this.find(threadId));
       this.#seen.add(threadId);
       return await read(thread);
     };
@@ -108,6 +111,22 @@ export class ThreadResolver {
     return await this.reading(found.threadId, read);
   }
 
+  /** A thread is live from here on: its file need not be searched for. */
+  hold(threadId: ThreadId, thread: Pick<ResolvedThread, 'file' | 'meta'>): void {
+    this.#held.set(threadId, thread);
+  }
+
+  /** A thread is no longer live. */
+  release(threadId: ThreadId): void {
+    this.#held.delete(threadId);
+  }
+
+  async #liveThread(threadId: ThreadId): Promise<ResolvedThread | undefined> {
+    const held = this.#held.get(threadId);
+    if (!held || !isRegularFile(held.file.path)) return undefined;
+    return { threadId, ...held, row: await this.#local.readRows((rows) => rows.get(threadId)) };
+  }
+
   /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is held. */
   async repairRows(rows: readonly ThreadRow[]): Promise<void> {
     for (const row of rows) {
@@ -117,7 +136,8 @@ export class ThreadResolver {
     }
   }
 
-  async #resolve(threadId: ThreadId): Promise<ResolvedThread> {
+  /** Finds a thread by its row and its files, once. Throws `thread_not_found`. */
+  async find(threadId: ThreadId): Promise<ResolvedThread> {
     const row = await this.#local.readRows((rows) => rows.get(threadId));
     const fromRow = row && findRowFile(this.#local.home, row);
     let failed: Unreadable | undefined;

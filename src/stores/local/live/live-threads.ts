@@ -203,6 +203,7 @@ export class LiveThreads {
 
   async #close(threadId: ThreadId, { recorder, lock }: OpenThread): Promise<void> {
     this.#open.delete(threadId);
+    this.#resolver.release(threadId);
     recorder.discard();
     await lock.release();
   }
@@ -214,7 +215,9 @@ export class LiveThreads {
       throw writeFailure('taking the writer lock', error);
     });
     try {
-      this.#open.set(threadId, { ...(await open()), lock });
+      const { file, meta, ...rest } = await open();
+      this.#open.set(threadId, { ...rest, file, meta, lock });
+      this.#resolver.hold(threadId, { file, meta });
     } catch (error) {
       await lock.release();
       throw writeFailure(`opening thread ${threadId}`, error);
