@@ -3,6 +3,7 @@ import path from 'node:path';
 import {
   conflict,
   internalError,
+  isWithoutResources,
   readFailure,
   systemErrorCode,
   ThreadkeeperError,
@@ -83,7 +84,7 @@ export class ThreadResolver {
     const attempt = async () => {
       const thread = (await this.#liveThread(threadId)) ?? (await this.find(threadId));
       this.#seen.add(threadId);
-      return await read(thread);
+      return await readingFiles(thread, read);
     };
     // A thread that was found before is more likely to be moving between directories than to be gone.
     const isTransient = (error: unknown) => isVanished(error) || (isNotFound(error) && this.#seen.has(threadId));
@@ -103,7 +104,7 @@ export class ThreadResolver {
     const row = await this.#local.readRows((rows) => rows.get(found.threadId));
     if (row?.rolloutPath === found.row?.rolloutPath && isRegularFile(found.file.path)) {
       try {
-        return await read({ ...found, row });
+        return await readingFiles({ ...found, row }, read);
       } catch (error) {
         if (!isVanished(error)) throw error;
       }
@@ -320,6 +321,15 @@ function inexactIds(name: string, threadId: ThreadId): Partial<Pick<RolloutFile,
 interface Unreadable {
   readonly file: RolloutFile;
   readonly error: unknown;
+}
+
+/** Runs `read`; too few file descriptors become an error that a caller can act on. */
+async function readingFiles<T>(thread: ResolvedThread, read: (thread: ResolvedThread) => Promise<T>): Promise<T> {
+  try {
+    return await read(thread);
+  } catch (error) {
+    throw isWithoutResources(error) ? readFailure(thread.file.path, error) : error;
+  }
 }
 
 function isVanished(error: unknown): boolean {
