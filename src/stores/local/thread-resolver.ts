@@ -17,9 +17,9 @@ import { TimeSlice } from '../../protocol/time-slice.js';
 import { BoundedMap } from '../../store/bounded-map.js';
 import { retry } from '../../store/retry.js';
 import type { LocalHome } from './local-home.js';
+import type { LeftOut } from './rollout/directory-listing.js';
 import { ownMeta } from './rollout/owner-meta.js';
 import { isRegularFile } from './rollout/regular-file.js';
-import type { LeftOut } from './rollout/rollout-catalog.js';
 import type { RolloutFile } from './rollout/rollout-file.js';
 import { inexactRolloutName, parseRolloutFileName } from './rollout/rollout-file-name.js';
 import type { RolloutHome } from './rollout/rollout-home.js';
@@ -174,8 +174,8 @@ export class ThreadResolver {
   #whereLooked(row: ThreadRow | undefined): string {
     const { absence } = this.#local.home;
     if (absence !== undefined) return absence;
-    const { passedOver } = this.#local.catalog;
-    const named = passedOver.slice(0, 3).map(({ path: file, why }) => `${file} (${why})`);
+    const { skipped } = this.#local.catalog;
+    const named = skipped.slice(0, 3).map(({ path: file, why }) => `${file} (${why})`);
     const unread = named.length > 0 ? ` Not looked into: ${named.join(', ')}.` : '';
     if (!row) return `Find thread ids with list_threads.${unread}`;
     return `The state DB has a row for it, but there is no rollout of it in the home; the row names ${row.rolloutPath}.${unread}`;

@@ -40,7 +40,7 @@ export async function checkHome(library: RolloutLibrary, stateDb: StateDb | unde
     for (const each of found) findings.push(each);
   };
   for (const checked of rollouts.values()) add(checked.findings);
-  for (const { path: file, why } of catalog.passedOver) {
+  for (const { path: file, why } of catalog.skipped) {
     add([finding('not read', undefined, `${file} (${why})`, NOT_READ)]);
   }
   for (const file of catalog.copies) add([finding('copy', undefined, `${file} is a copy that is left out`, COPY)]);

@@ -29,7 +29,7 @@ export class IndexUpdater {
   readonly #indexer: RolloutIndexer;
   readonly #watcher = new RolloutWatcher();
   /** Files that gave no row of their name, as they were then: not to be read again until they change. */
-  readonly #passedOver = new Map<string, Seen>();
+  readonly #skipped = new Map<string, Seen>();
   #generation = -1;
   #wholeLookAt = 0;
   #syncing: Promise<void> | undefined;
@@ -129,7 +129,7 @@ export class IndexUpdater {
   #isAsSeen(file: RolloutFile, known: Seen | undefined): boolean {
     const stat = statOf(file.path);
     if (!stat) return false;
-    const seen = known ?? this.#passedOver.get(file.path);
+    const seen = known ?? this.#skipped.get(file.path);
     return seen?.size === stat.size && seen.modifiedAt === stat.mtimeMs;
   }
 
@@ -141,11 +141,11 @@ export class IndexUpdater {
       const found = await this.#indexer.read(file, { isGrowing: true });
       if (found) indexed.push(found);
       if (found?.threadId === file.threadId) {
-        this.#passedOver.delete(file.path);
+        this.#skipped.delete(file.path);
         continue;
       }
       without.push(file);
-      if (stat) this.#passedOver.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
+      if (stat) this.#skipped.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
     }
     const { rows } = this.#local;
     if (!rows) return;

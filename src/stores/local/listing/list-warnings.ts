@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { LocalHome } from '../local-home.js';
-import type { LeftOut } from '../rollout/rollout-catalog.js';
+import type { LeftOut } from '../rollout/directory-listing.js';
 import type { Reconciliation } from './reconciliation.js';
 import type { UnindexedThreads } from './unindexed-threads.js';
 
@@ -21,7 +21,7 @@ export function listWarnings(
     warnings.push(`Read from the files; no thread can be named, changed or archived: ${status.reason}.`);
   if (names.problem !== undefined) warnings.push(`Names may be missing: ${names.problem}.`);
   const withPaths = (list: readonly LeftOut[]) => list.map(({ path: file, why }) => `${file} (${why})`);
-  const unread = [...withPaths(catalog.passedOver), ...withPaths(unindexed.unreadable)];
+  const unread = [...withPaths(catalog.skipped), ...withPaths(unindexed.unreadable)];
   tell(unread.length, `Not read: ${firstNames(unread)}.`);
   const without = unindexed.without + emptyRows;
   tell(without, `${counted(without, 'rollout file')} without content left out.`);

@@ -6,7 +6,7 @@ import type { ListPosition } from '../../../store/list-cursor.js';
 import { comparePositions, isShown, positionOf } from '../../../store/thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadFilter } from '../../../store/thread-store.js';
 import type { LocalHome } from '../local-home.js';
-import type { LeftOut } from '../rollout/rollout-catalog.js';
+import type { LeftOut } from '../rollout/directory-listing.js';
 import type { RolloutFile } from '../rollout/rollout-file.js';
 import { isNoThread } from '../rollout/rollout-metadata.js';
 import type { ThreadRow } from '../state-db/thread-rows.js';

@@ -1,34 +1,21 @@
-import { accessSync, constants, type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
 import type { ThreadId } from '../../../protocol/ids.js';
 import { TimeSlice } from '../../../protocol/time-slice.js';
+import { compareCurrent, isEmpty } from './current-file.js';
+import { type DirectoryListing, DirectorySorter, type EmptyCopy, type LeftOut } from './directory-listing.js';
 import { firstMetaNow } from './owner-meta.js';
 import { statOf } from './regular-file.js';
 import type { RolloutFile } from './rollout-file.js';
-import { inexactRolloutName, parseRolloutFileName } from './rollout-file-name.js';
 import type { RolloutHome } from './rollout-home.js';
 
-/** What is in a directory of threads and is left out, relative to the home, and why. */
-export interface LeftOut {
-  readonly path: string;
-  readonly why: string;
-}
-
-interface Directory {
+interface Directory extends DirectoryListing {
   readonly ino: number;
   readonly mtimeMs: number;
   readonly scannedAt: number;
-  readonly files: readonly RolloutFile[];
-  readonly directories: readonly string[];
-  /** What cannot be followed or read. */
-  readonly passedOver: readonly LeftOut[];
-  /** Copies of rollouts that hold no thread; one of them may still get its content. */
-  readonly emptyCopies: readonly string[];
-  /** JSONL files whose names are not those of rollouts. */
-  readonly otherNames: readonly string[];
 }
 
 /** A directory's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
@@ -53,8 +40,6 @@ export class RolloutCatalog {
   readonly #listed = new Map<string, Directory>();
   /** Files that were made here since the last look. */
   #made: RolloutFile[] = [];
-  /** How large copies were that told no thread: one that has grown is looked at again. */
-  readonly #sizes = new Map<string, number>();
   #refreshedAt = 0;
   #unreadable: LeftOut[] = [];
   /** Which rollout each file of a thread with several files builds on; a first line never changes. */
@@ -198,14 +183,14 @@ export class RolloutCatalog {
   }
 
   /** Links below the directories of threads, what could not be listed, and what is no file. */
-  get passedOver(): readonly LeftOut[] {
-    return [...this.#unreadable, ...[...this.#directories.values()].flatMap(({ passedOver }) => passedOver)];
+  get skipped(): readonly LeftOut[] {
+    return [...this.#unreadable, ...[...this.#directories.values()].flatMap(({ skipped }) => skipped)];
   }
 
   /** What was passed over on the way to a file; undefined where nothing hides it. */
   hiddenBehind(file: string): LeftOut | undefined {
     const name = this.#relative(file);
-    return this.passedOver.find(({ path: left }) => name.startsWith(`${left}${path.sep}`));
+    return this.skipped.find(({ path: left }) => name.startsWith(`${left}${path.sep}`));
   }
 
   /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
@@ -217,7 +202,10 @@ export class RolloutCatalog {
       return counted !== undefined && !isEmpty(file) && statOf(file.path)?.ino !== statOf(counted.path)?.ino;
     };
     const named = copies.filter((file) => !file.isExact || isOther(file)).map((file) => this.#relative(file.path));
-    return [...named, ...[...this.#directories.values()].flatMap(({ emptyCopies }) => emptyCopies)];
+    return [
+      ...named,
+      ...[...this.#directories.values()].flatMap(({ emptyCopies }) => emptyCopies.map((copy) => copy.path)),
+    ];
   }
 
   /** JSONL files below the directories of threads whose names are not those of rollouts, relative to the home. */
@@ -262,71 +250,25 @@ export class RolloutCatalog {
     return holds(this.#directories.get(directory), SETTLED_MS) ?? holds(this.#listed.get(directory), TICK_MS);
   }
 
-  /** What was there before need not be looked at again: a directory of thousands changes file by file. */
-  #sorting(directory: string): { readonly listing: Sorted; add(entry: Dirent): void } {
-    const isArchived = directory === this.#home.archived || this.#home.isArchivedPath(directory);
-    const listing: Sorted = { files: [], directories: [], passedOver: [], emptyCopies: [], otherNames: [] };
+  /** Files that were listed before are not looked at again: a directory of thousands changes file by file. */
+  #sorting(directory: string): { readonly listing: DirectoryListing; add(entry: Dirent): void } {
+    const sorter = new DirectorySorter(this.#home, directory);
     const before = new Map<string, RolloutFile>();
     for (const known of [this.#directories.get(directory), this.#listed.get(directory)]) {
       for (const file of known?.files ?? []) before.set(file.path, file);
     }
     const add = (entry: Dirent) => {
       const same = entry.isFile() ? before.get(path.join(directory, entry.name)) : undefined;
-      if (same?.isExact) listing.files.push(same);
-      else this.#sort(entry, directory, isArchived, listing);
+      if (same?.isExact) sorter.listing.files.push(same);
+      else sorter.add(entry);
     };
-    return { listing, add };
-  }
-
-  #sort(entry: Dirent, directory: string, isArchived: boolean, into: Sorted): void {
-    const file = path.join(directory, entry.name);
-    const name = parseRolloutFileName(entry.name);
-    const passOver = (why: string) => into.passedOver.push({ path: this.#relative(file), why });
-    if (entry.isFile()) {
-      const copied = name ? undefined : inexactRolloutName(entry.name);
-      if (name) into.files.push({ ...name, path: file, isArchived });
-      else if (copied) this.#sortCopy({ ...copied, path: file, isArchived }, into);
-      else if (OTHER_NAME.test(entry.name)) into.otherNames.push(this.#relative(file));
-    } else if (entry.isDirectory()) {
-      if (name) passOver('no file');
-      else into.directories.push(file);
-    } else if (entry.isSymbolicLink()) {
-      // Links are followed to files only, and only inside the home: a linked directory could make the walk endless.
-      if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
-      else passOver('a link');
-    } else if (name) {
-      passOver('no file');
-    }
-  }
-
-  /** A copy is of the thread that its content says; one without content is of none. */
-  #sortCopy(
-    file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & Partial<Record<'threadId' | 'rolloutId', ThreadId | undefined>>,
-    into: Sorted,
-  ): void {
-    const meta = file.isCompressed ? undefined : firstMetaNow({ ...file, threadId: file.threadId });
-    const threadId = meta?.id ?? (file.isCompressed ? file.threadId : undefined);
-    const name = this.#relative(file.path);
-    if (threadId) {
-      // After a revert the name holds a rollout id of the file's own.
-      const rolloutId = file.threadId === threadId && file.rolloutId ? file.rolloutId : threadId;
-      into.files.push({ ...file, threadId, rolloutId });
-      return;
-    }
-    const why = unreadableBecause(file.path);
-    if (why !== undefined) {
-      into.passedOver.push({ path: name, why });
-      return;
-    }
-    this.#sizes.set(name, statOf(file.path)?.size ?? 0);
-    into.emptyCopies.push(name);
+    return { listing: sorter.listing, add };
   }
 
   /** A copy that was just being made may have its content by now: its directory does not tell. */
   #lookAtEmptyCopies(): void {
     for (const [directory, { emptyCopies }] of this.#directories) {
-      const isFilled = (name: string) =>
-        (statOf(path.join(this.#home.root, name))?.size ?? 0) !== this.#sizes.get(name);
+      const isFilled = (copy: EmptyCopy) => (statOf(path.join(this.#home.root, copy.path))?.size ?? 0) !== copy.size;
       if (emptyCopies.some(isFilled))
         this.#directories.set(directory, { ...emptyDirectory, files: this.#filesIn(directory) });
     }
@@ -400,14 +342,6 @@ export class RolloutCatalog {
   }
 }
 
-interface Sorted {
-  readonly files: RolloutFile[];
-  readonly directories: string[];
-  readonly passedOver: LeftOut[];
-  readonly emptyCopies: string[];
-  readonly otherNames: string[];
-}
-
 /** A directory of which nothing is known any more: it is listed again. */
 const emptyDirectory: Directory = {
   ino: -1,
@@ -415,54 +349,7 @@ const emptyDirectory: Directory = {
   scannedAt: 0,
   files: [],
   directories: [],
-  passedOver: [],
+  skipped: [],
   emptyCopies: [],
   otherNames: [],
 };
-
-/** What looks like a rollout under another name: no list shows it, as in Codex. */
-const OTHER_NAME = /\.(?:jsonl|jsonl\.zst|icloud)$|^rollout-.*\.json$/;
-
-/**
- * Which of two files of one thread (or one rollout) is the current one, first: an exact name before that of a copy unless
- * the file is empty, active before archived, the later stamp, the later modification, plain before compressed.
- */
-function compareCurrent(a: RolloutFile, b: RolloutFile): number {
-  if (a.isExact !== b.isExact) {
-    const [exact, sign] = a.isExact ? [a, -1] : [b, 1];
-    return (statOf(exact.path)?.size ?? 0) > 0 ? sign : -sign;
-  }
-  if (!a.isExact) return modifiedAt(b.path) - modifiedAt(a.path) || (a.path < b.path ? -1 : 1);
-  const emptyLast = Number(isEmpty(a)) - Number(isEmpty(b));
-  if (emptyLast !== 0) return emptyLast;
-  if (a.isArchived !== b.isArchived) return a.isArchived ? 1 : -1;
-  if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
-  if (a.rolloutId !== b.rolloutId)
-    return modifiedAt(b.path) - modifiedAt(a.path) || (a.rolloutId < b.rolloutId ? 1 : -1);
-  return Number(a.isCompressed) - Number(b.isCompressed);
-}
-
-function unreadableBecause(file: string): string | undefined {
-  try {
-    accessSync(file, constants.R_OK);
-    return undefined;
-  } catch (error) {
-    return `may not be read (${systemErrorCode(error) ?? 'unknown error'})`;
-  }
-}
-
-function isEmpty(file: RolloutFile): boolean {
-  return statOf(file.path)?.size === 0;
-}
-
-function modifiedAt(file: string): number {
-  return statOf(file)?.mtimeMs ?? 0;
-}
-
-function isFile(file: string): boolean {
-  try {
-    return statSync(file).isFile() && lstatSync(file).isSymbolicLink();
-  } catch {
-    return false;
-  }
-}

@@ -87,7 +87,7 @@ describe('RolloutCatalog', () => {
     const catalog = catalogOf(home);
     expect(catalog.filesFor(id)).toEqual([]);
     catalog.refresh();
-    const told = catalog.passedOver.map((entry) => `${entry.path} (${entry.why})`);
+    const told = catalog.skipped.map((entry) => `${entry.path} (${entry.why})`);
     expect(told.sort()).toEqual([`sessions/${path.basename(file)} (a link)`, 'sessions/linked (a link)'].sort());
   });
 
@@ -118,7 +118,7 @@ describe('RolloutCatalog', () => {
       symlinkSync(path.join(disk.root, directory), path.join(home.root, directory));
       const catalog = catalogOf(home);
       expect(catalog.filesFor(id)).toMatchObject([{ path: path.join(home.root, path.relative(disk.root, file)) }]);
-      expect(catalog.passedOver).toEqual([]);
+      expect(catalog.skipped).toEqual([]);
       expect(new RolloutHome(home.root).localPath(file)).toBe(catalog.filesFor(id)[0]?.path);
     },
   );
@@ -127,7 +127,7 @@ describe('RolloutCatalog', () => {
     const home = new TestHome();
     rmSync(path.join(home.root, 'sessions'), { recursive: true });
     symlinkSync(path.join(home.root, 'unmounted'), path.join(home.root, 'sessions'));
-    expect(catalogOf(home).passedOver).toEqual([{ path: 'sessions', why: 'a link to what is not there' }]);
+    expect(catalogOf(home).skipped).toEqual([{ path: 'sessions', why: 'a link to what is not there' }]);
   });
 
   it('passes over files that only look like rollouts', () => {
