@@ -11,6 +11,7 @@ const LAYERS = {
   'stores/postgres': ['protocol', 'transcript', 'store'],
   'stores/memory': ['protocol', 'transcript', 'store'],
   threads: ['protocol', 'transcript', 'store'],
+  contract: ['protocol', 'transcript', 'store'],
   transfer: ['protocol', 'store'],
   mcp: ['protocol', 'transcript', 'store', 'threads'],
   app: ['protocol', 'store', 'stores', 'threads'],

@@ -17,7 +17,7 @@ import type { StateDbConfig } from '../stores/local/state-db/open-state-db.js';
 import { StateDbHandle } from '../stores/local/state-db/state-db-handle.js';
 import type { SkippedStateDb, SqliteHomes } from '../stores/local/state-db/state-db-search.js';
 import type { LocalStoreOptions } from './store-options.js';
-import { managerOver, type Threadkeeper } from './threadkeeper.js';
+import { createManager, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a Codex home, with what only a home has. */
 export interface LocalThreadkeeper extends Threadkeeper {
@@ -73,7 +73,7 @@ export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<
   const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs } = options;
   const store = new LocalThreadStore({ library, stateDb, isReadOnly: readOnly, durability, warn });
-  const manager = managerOver({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
+  const manager = createManager({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
   return {
     manager,
     store,

@@ -6,7 +6,7 @@ import { isUntouched, prepare } from '../stores/postgres/db/schema.js';
 import { PostgresImporter } from '../stores/postgres/importer.js';
 import { PostgresThreadStore } from '../stores/postgres/postgres-thread-store.js';
 import type { PostgresStoreOptions } from './store-options.js';
-import { managerOver, type Threadkeeper } from './threadkeeper.js';
+import { createManager, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a PostgreSQL, with what only that has. */
 export interface PostgresThreadkeeper extends Threadkeeper {
@@ -29,7 +29,7 @@ export function openPostgres(
   const db = new ReadyDb(raw, (unprepared) => prepare(unprepared, { readOnly, warn }));
   const store = new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs });
   const graph = new PostgresAgentGraph(db);
-  const manager = managerOver({ store, graph, modelProvider: undefined, idleMs, warn });
+  const manager = createManager({ store, graph, modelProvider: undefined, idleMs, warn });
   return {
     manager,
     store,

@@ -1,5 +1,5 @@
 import type { AgentGraphStore } from '../store/agent-graph-store.js';
-import type { ThreadStore } from '../store/thread-store.js';
+import type { ThreadReader, ThreadStore } from '../store/thread-store.js';
 import { InMemoryThreadStore } from '../stores/memory/in-memory-thread-store.js';
 import { ThreadManager } from '../threads/thread-manager.js';
 import { VERSION } from '../version.js';
@@ -15,12 +15,14 @@ export interface Threadkeeper {
 }
 
 export interface ManagerOptions {
-  readonly store: ThreadStore;
+  /** One that implements the reading half alone serves everything that changes nothing. */
+  readonly store: ThreadReader | ThreadStore;
   readonly graph: AgentGraphStore;
   /** The provider of new threads whose caller names none. */
-  readonly modelProvider: string | undefined;
+  readonly modelProvider?: string | undefined;
   /** Loaded threads that nobody writes to are closed after this, milliseconds; 0, the default: never. */
   readonly idleMs?: number | undefined;
+  /** Receives messages for a person. */
   readonly warn: (message: string) => void;
 }
 
@@ -28,7 +30,7 @@ export interface ManagerOptions {
 const DEFAULT_PROVIDER = 'openai';
 
 /** The manager over a store and a graph, whichever they are. */
-export function managerOver({ modelProvider, idleMs = 0, ...parts }: ManagerOptions): ThreadManager {
+export function createManager({ modelProvider, idleMs = 0, ...parts }: ManagerOptions): ThreadManager {
   return new ThreadManager({
     ...parts,
     maker: { originator: 'threadkeeper', version: VERSION, modelProvider: modelProvider ?? DEFAULT_PROVIDER },

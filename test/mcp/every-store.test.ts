@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { managerOver } from '../../src/app/threadkeeper.js';
+import { createManager } from '../../src/app/threadkeeper.js';
 import type { ThreadStore } from '../../src/store/thread-store.js';
 import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
 import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
@@ -30,7 +30,7 @@ function over(store: ThreadStore, graph: InMemoryAgentGraph | PostgresAgentGraph
   const warn = (message: string) => {
     throw new Error(`nothing should be warned of: ${message}`);
   };
-  const manager = managerOver({ store, graph, modelProvider: undefined, warn });
+  const manager = createManager({ store, graph, modelProvider: undefined, warn });
   onTestFinished(() => manager.close());
   return connectTo(manager);
 }

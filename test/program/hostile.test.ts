@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { errorOf } from '../support/error-of.js';
+import { errorOf } from '../../src/contract/error-of.js';
 import { open } from '../support/local-store.js';
 import { OurServer, type ThreadList, type ThreadReading } from '../support/mcp-client.js';
 import { addRow, event, newId, rolloutText, TestHome } from '../support/test-home.js';

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import type { AgentGraphStore, SpawnEdge } from '../../src/store/agent-graph-store.js';
 import { SqliteAgentGraph } from '../../src/stores/local/agent-graph.js';
@@ -8,7 +9,6 @@ import { RolloutAgentGraph } from '../../src/stores/local/rollout-agent-graph.js
 import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
 import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
-import { errorOf } from '../support/error-of.js';
 import { openDb } from '../support/postgres-store.js';
 import { onlySqliteHome, openStateDb } from '../support/state-db.js';
 import { addEdge, addRow, newId, spawnedBy, TestHome } from '../support/test-home.js';

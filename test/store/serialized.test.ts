@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
+import { newThreadParams } from '../../src/contract/live-contract.js';
+import { threadReaderContract } from '../../src/contract/reader-contract.js';
+import { linesFromSeed, type Seed, seed, threadFromSeed } from '../../src/contract/seed.js';
 import { eventItem } from '../../src/protocol/rollout-item.js';
 import { serialized } from '../../src/store/serialized.js';
 import type { ThreadReader, ThreadStore } from '../../src/store/thread-store.js';
 import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
-import { errorOf } from '../support/error-of.js';
 import { newId } from '../support/test-home.js';
-import { newThreadParams } from './live-contract.js';
-import { threadReaderContract } from './reader-contract.js';
-import { linesOf, type Seed, seed, threadOf } from './seed.js';
 
 function inMemory(seeds: readonly Seed[]): InMemoryThreadStore {
   const store = new InMemoryThreadStore();
-  for (const entry of seeds) store.add(threadOf(entry), linesOf(entry));
+  for (const entry of seeds) store.add(threadFromSeed(entry), linesFromSeed(entry));
   return store;
 }
 

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
 import { ThreadkeeperError } from '../../src/protocol/errors.js';
-import { errorOf } from '../support/error-of.js';
 import { open } from '../support/local-store.js';
 import { addRow, TestHome } from '../support/test-home.js';
 

@@ -2,13 +2,13 @@ import { closeSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
+import { newThreadParams, turnItems } from '../../src/contract/live-contract.js';
 import { eventItem } from '../../src/protocol/rollout-item.js';
 import type { ThreadMetadataPatch } from '../../src/store/thread-patch.js';
 import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
 import { LiveThread } from '../../src/threads/live-thread.js';
-import { newThreadParams, turnItems } from '../store/live-contract.js';
 import { descriptorsOf } from '../support/descriptors.js';
-import { errorOf } from '../support/error-of.js';
 import { openStore } from '../support/local-store.js';
 import { addRow, newId, TestHome } from '../support/test-home.js';
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { RolloutHome } from '../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.js';
@@ -10,7 +11,6 @@ import { RolloutAgentGraph } from '../../src/stores/local/rollout-agent-graph.js
 import type { ThreadEvent } from '../../src/threads/thread-events.js';
 import type { ThreadManager, ThreadManagerParts } from '../../src/threads/thread-manager.js';
 import type { ConversationItem } from '../../src/transcript/turn-writer.js';
-import { errorOf } from '../support/error-of.js';
 import { ALL, openStore } from '../support/local-store.js';
 import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
 import { conflict } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { LocalThreadStore } from '../../src/stores/local/local-thread-store.js';
@@ -7,8 +8,6 @@ import { RolloutLibrary } from '../../src/stores/local/rollout/rollout-library.j
 import { acquireWriterLock } from '../../src/stores/local/rollout/writer-lock.js';
 import { StateDbHandle } from '../../src/stores/local/state-db/state-db-handle.js';
 import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
-
-import { errorOf } from '../support/error-of.js';
 import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';
 

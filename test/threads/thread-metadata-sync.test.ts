@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { newThreadParams } from '../../src/contract/live-contract.js';
 import { eventItem, type RolloutItem } from '../../src/protocol/rollout-item.js';
 import { newThread } from '../../src/store/new-thread.js';
 import { ThreadMetadataSync } from '../../src/threads/thread-metadata-sync.js';
-import { newThreadParams } from '../store/live-contract.js';
 import { newId } from '../support/test-home.js';
 
 const T = 1_795_000_000_000;

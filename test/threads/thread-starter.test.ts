@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { errorOf } from '../../src/contract/error-of.js';
+import { newThreadParams, turnItems } from '../../src/contract/live-contract.js';
 import { internalError } from '../../src/protocol/errors.js';
 import type { ThreadId } from '../../src/protocol/ids.js';
 import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
 import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
-import { newThreadParams, turnItems } from '../store/live-contract.js';
-import { errorOf } from '../support/error-of.js';
 import { openStore } from '../support/local-store.js';
 import { managerOver } from '../support/manager-over.js';
 import { newId, TestHome } from '../support/test-home.js';

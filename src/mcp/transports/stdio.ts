@@ -32,7 +32,7 @@ export async function serveStdio(options: McpServerOptions): Promise<void> {
   // What was read last may not have reached its handler yet.
   await setImmediate();
   const gone = new Promise((resolve) => process.stdout.once('error', resolve));
-  await Promise.race([idle(), sleep(patience), gone]);
+  await Promise.race([idle(), sleep(patience, undefined, { ref: false }), gone]);
   // Their answers go out before the transport closes.
   await setImmediate();
   await server.close();

@@ -7,7 +7,7 @@ import type { StoredThread } from '../../store/thread-store.js';
 import type { Query } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 import { ITEM_COLUMNS, type ItemRow, itemRow, selectFromJson, splitIntoBatches } from './item-rows.js';
-import { rowOf } from './thread-row.js';
+import { threadColumns } from './thread-row.js';
 
 /** Takes threads over into the database. A row's `import_mark` is the version that was imported. */
 export class PostgresImporter implements ThreadImporter {
@@ -60,7 +60,7 @@ export class PostgresImporter implements ThreadImporter {
   }
 
   async #putRow(query: Query, thread: StoredThread, mark: string): Promise<void> {
-    const row = rowOf(thread).set('import_mark', mark);
+    const row = threadColumns(thread).set('import_mark', mark);
     const columns = [...row.keys()];
     const places = columns.map((_, index) => `$${index + 1}`);
     const settings = columns.map((column) => `${column} = excluded.${column}`);

@@ -99,7 +99,7 @@ export async function* itemRows(
 }
 
 /** The line in a row of `ITEM_COLUMNS`. */
-export function lineOf(row: SqlRow, mode: HistoryMode): RolloutLine {
+export function lineFromRow(row: SqlRow, mode: HistoryMode): RolloutLine {
   return {
     timestamp: asString(row['said_at']) ?? '',
     ordinal: mode === 'paginated' ? asNumber(row['ordinal']) : undefined,

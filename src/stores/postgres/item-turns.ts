@@ -7,7 +7,7 @@ import type { TurnAnchor } from '../../transcript/turn.js';
 import { IS_MARK } from './db/indexed.js';
 import type { SqlRow } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
-import { itemRows, lineOf } from './item-rows.js';
+import { itemRows, lineFromRow } from './item-rows.js';
 
 const { lines: LINES, events: EVENTS } = typesWithoutTurns();
 const quoted = (names: readonly string[]) => names.map((name) => `'${name}'`).join(', ');
@@ -54,7 +54,7 @@ export class ItemTurns implements TurnSource<number> {
       { threadId: this.#threadId, start, end },
       { columns, where: MAKES_TURNS },
     )) {
-      if (!visit(this.#lineOf(row))) return;
+      if (!visit(this.#lineFromRow(row))) return;
     }
   }
 
@@ -105,9 +105,9 @@ export class ItemTurns implements TurnSource<number> {
     return `rollout-${offset}`;
   }
 
-  #lineOf(row: SqlRow): SourceLine {
+  #lineFromRow(row: SqlRow): SourceLine {
     const head = asArray(row['head']);
-    const line = head ? undefined : lineOf(row, this.#mode);
+    const line = head ? undefined : lineFromRow(row, this.#mode);
     const turnId = asString(line?.payload['turn_id']);
     const itemId = row['event'] === 'item_completed' ? asString(asObject(line?.payload['item'])?.['id']) : undefined;
     return {

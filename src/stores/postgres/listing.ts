@@ -8,7 +8,7 @@ import { STARTS } from './db/indexed.js';
 import { toText } from './db/jsonb.js';
 import type { SqlValue } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
-import { searchable, THREAD_COLUMNS, threadOf } from './thread-row.js';
+import { searchable, THREAD_COLUMNS, threadFromRow } from './thread-row.js';
 
 const SORT_COLUMN: Readonly<Record<ThreadSort, string>> = {
   createdAt: 'created_at',
@@ -31,7 +31,7 @@ export class PostgresListing {
     const { filter, limit } = params;
     const after = decodeListCursor(params);
     const [rows, counts] = await Promise.all([this.#page(params, after), this.#counts(filter)]);
-    const threads = rows.slice(0, limit).map(threadOf);
+    const threads = rows.slice(0, limit).map(threadFromRow);
     return {
       threads: threads.map((thread) => ({
         thread,

@@ -10,7 +10,7 @@ import type { Query, SqlValue } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 import { ITEM_COLUMNS, type ItemRow, itemRow, selectFromJson, splitIntoBatches } from './item-rows.js';
 import { ItemTurns } from './item-turns.js';
-import { insertSql, rowOf, THREAD_COLUMNS, threadOf } from './thread-row.js';
+import { insertSql, THREAD_COLUMNS, threadColumns, threadFromRow } from './thread-row.js';
 import { heldLease, type Lease, type WriterLeases } from './writer-leases.js';
 
 /** A thread that this process has open for writing, under a lease. */
@@ -60,12 +60,12 @@ export class PostgresLiveThreads {
     return await this.#opening(threadId, async (query) => {
       const [row] = await query(`SELECT ${THREAD_COLUMNS} FROM {threads} WHERE id = $1 FOR SHARE`, [threadId]);
       if (!row) throw threadNotFound(threadId);
-      const thread = threadOf(row);
+      const thread = threadFromRow(row);
       if (thread.isArchived) {
         throw conflict(`thread ${threadId} is archived`, 'Bring it back with unarchive_thread, then call again.');
       }
       await query('UPDATE {threads} SET import_mark = NULL WHERE id = $1 AND import_mark IS NOT NULL', [threadId]);
-      const open = { mode: thread.historyMode, made: undefined, nextOrdinal: await endOf(query, threadId) };
+      const open = { mode: thread.historyMode, made: undefined, nextOrdinal: await findHistoryEnd(query, threadId) };
       return { open, thread };
     });
   }
@@ -76,7 +76,7 @@ export class PostgresLiveThreads {
     }
     const [row] = await this.#db.query(`SELECT ${THREAD_COLUMNS} FROM {threads} WHERE id = $1`, [sourceThreadId]);
     if (!row) throw threadNotFound(sourceThreadId);
-    const { historyMode, preview, title, firstUserMessage } = threadOf(row);
+    const { historyMode, preview, title, firstUserMessage } = threadFromRow(row);
     const fork = newThread({ ...thread, historyMode });
     const stored = { ...fork, preview, title, firstUserMessage, forkedFromId: sourceThreadId };
     const end = await this.#forkEnd(sourceThreadId, historyMode, lastTurnId);
@@ -232,7 +232,7 @@ async function assertNew(query: Query, threadId: ThreadId): Promise<void> {
   if (found.length > 0) throw conflict(`thread ${threadId} exists`, 'Take another id.');
 }
 
-async function endOf(query: Query, threadId: ThreadId): Promise<number> {
+async function findHistoryEnd(query: Query, threadId: ThreadId): Promise<number> {
   const [row] = await query('SELECT coalesce(max(ordinal) + 1, 0) AS end FROM {items} WHERE thread_id = $1', [
     threadId,
   ]);
@@ -240,7 +240,7 @@ async function endOf(query: Query, threadId: ThreadId): Promise<number> {
 }
 
 function rowForNewThread(thread: StoredThread, { originator }: Pick<CreateThreadParams, 'originator'>) {
-  return { thread, row: new Map([...rowOf(thread), ['originator', originator] as const]) };
+  return { thread, row: new Map([...threadColumns(thread), ['originator', originator] as const]) };
 }
 
 function notLive(threadId: ThreadId): never {

@@ -20,11 +20,11 @@ import type {
 import { TurnPager } from '../../store/turn-pager.js';
 import type { Query } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
-import { ITEM_COLUMNS, itemRows, lineOf } from './item-rows.js';
+import { ITEM_COLUMNS, itemRows, lineFromRow } from './item-rows.js';
 import { ItemTurns } from './item-turns.js';
 import { PostgresListing } from './listing.js';
 import { PostgresLiveThreads } from './live-threads.js';
-import { changedColumns, THREAD_COLUMNS, threadOf, updateSql } from './thread-row.js';
+import { changedColumns, THREAD_COLUMNS, threadFromRow, updateSql } from './thread-row.js';
 import { isWritten, WriterLeases } from './writer-leases.js';
 
 export interface PostgresThreadStoreOptions {
@@ -58,7 +58,7 @@ export class PostgresThreadStore implements ThreadStore {
   }
 
   async readThread(threadId: ThreadId): Promise<StoredThread> {
-    return this.#live.unwritten(threadId) ?? threadOf(await this.#row(this.#db.query, threadId));
+    return this.#live.unwritten(threadId) ?? threadFromRow(await this.#row(this.#db.query, threadId));
   }
 
   async listThreads(params: ListThreadsParams): Promise<ThreadPage> {
@@ -81,7 +81,7 @@ export class PostgresThreadStore implements ThreadStore {
     const { historyMode } = await this.readThread(threadId);
     const { end } = await ItemTurns.open(this.#db, threadId, historyMode);
     for await (const row of itemRows(this.#db, { threadId, start: 0, end }, { columns: ITEM_COLUMNS })) {
-      yield lineOf(row, historyMode);
+      yield lineFromRow(row, historyMode);
     }
   }
 
@@ -95,7 +95,7 @@ export class PostgresThreadStore implements ThreadStore {
     if (rolloutPath !== undefined) throw noRolloutPath();
     if (this.#live.unwritten(threadId)) await this.#live.persist(threadId);
     const thread = await this.#db.transaction(async (query) => {
-      const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
+      const before = threadFromRow(await this.#row(query, threadId, 'FOR UPDATE'));
       const after = patchedThread(before, fields);
       await this.#set(query, before, after);
       return after;
@@ -157,7 +157,7 @@ export class PostgresThreadStore implements ThreadStore {
     if (this.#live.unwritten(threadId)) return isArchived;
     const now = Date.now();
     return await this.#db.transaction(async (query) => {
-      const before = threadOf(await this.#row(query, threadId, 'FOR UPDATE'));
+      const before = threadFromRow(await this.#row(query, threadId, 'FOR UPDATE'));
       // The change is ours when the answer to a first attempt was lost.
       if (before.isArchived === isArchived) return (isArchived ? before.archivedAt : before.updatedAt) === now;
       await this.#leases.assertFree(query, threadId, mine);

@@ -32,7 +32,7 @@ const COLUMN_OF = Object.fromEntries([
   ...[...PLAIN_FIELD_NAMES, ...OTHER_FIELDS].map((field) => [field, snakeCase(field)]),
 ]) as Readonly<Record<ColumnField, string>>;
 
-/** What to select so that `threadOf` can read it. */
+/** What to select so that `threadFromRow` can read it. */
 export const THREAD_COLUMNS: string = [
   ...Object.values(COLUMN_OF),
   'source',
@@ -42,7 +42,7 @@ export const THREAD_COLUMNS: string = [
 ].join(', ');
 
 /** The thread in a row of the table. */
-export function threadOf(row: SqlRow): StoredThread {
+export function threadFromRow(row: SqlRow): StoredThread {
   const plain = Object.entries(COLUMN_OF).map(([field, column]) => [field, row[column] ?? undefined]);
   const text = (column: string) => (row[column] as string | null) ?? undefined;
   return {
@@ -53,7 +53,7 @@ export function threadOf(row: SqlRow): StoredThread {
 }
 
 /** The columns of a thread's row with their values, what is derived for searching and filtering included. */
-export function rowOf(thread: StoredThread): Map<string, SqlValue> {
+export function threadColumns(thread: StoredThread): Map<string, SqlValue> {
   const { source, git, cwd } = thread;
   const columns: [string, unknown][] = Object.entries(COLUMN_OF).map(([field, column]) => [
     column,
@@ -91,8 +91,8 @@ export function updateSql(
 
 /** The columns in which a thread's row differs after a change. */
 export function changedColumns(before: StoredThread, after: StoredThread): Map<string, SqlValue> {
-  const known = rowOf(before);
-  return new Map([...rowOf(after)].filter(([column, value]) => known.get(column) !== value));
+  const known = threadColumns(before);
+  return new Map([...threadColumns(after)].filter(([column, value]) => known.get(column) !== value));
 }
 
 /** Stands between the texts that are searched: no text holds it, so that no match goes from one into the next. */

@@ -1,11 +1,12 @@
 import { onTestFinished } from 'vitest';
+import type { StoreFactory } from '../../../src/contract/live-contract.js';
+import { keptMetadataContract } from '../../../src/contract/live-contract.js';
+import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import { Backfill } from '../../../src/stores/local/index/backfill.js';
 import { LocalThreadStore } from '../../../src/stores/local/local-thread-store.js';
 import { RolloutHome } from '../../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../src/stores/local/rollout/rollout-library.js';
 import { StateDbHandle } from '../../../src/stores/local/state-db/state-db-handle.js';
-import { type StoreFactory, threadStoreContract } from '../../store/contract.js';
-import { keptMetadataContract } from '../../store/live-contract.js';
 import { onlySqliteHome, openStateDb } from '../../support/state-db.js';
 import { TestHome } from '../../support/test-home.js';
 import { seedHome } from './seed-home.js';

@@ -15,10 +15,10 @@ import {
 import path from 'node:path';
 import type Database from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
+import { errorOf } from '../../../src/contract/error-of.js';
 import type { ThreadId } from '../../../src/protocol/ids.js';
 import { RolloutHome } from '../../../src/stores/local/rollout/rollout-home.js';
 import { acquireWriterLock } from '../../../src/stores/local/rollout/writer-lock.js';
-import { errorOf } from '../../support/error-of.js';
 import { ALL, newestTurns, open } from '../../support/local-store.js';
 import { addRow, event, legacyTurn, newId, paginatedTurn, rolloutText, TestHome } from '../../support/test-home.js';
 

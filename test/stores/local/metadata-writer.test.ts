@@ -1,8 +1,8 @@
 import { copyFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { errorOf } from '../../../src/contract/error-of.js';
 import { RolloutRecorder } from '../../../src/stores/local/rollout/rollout-recorder.js';
-import { errorOf } from '../../support/error-of.js';
 import { openStore } from '../../support/local-store.js';
 import { addRow, newId, TestHome } from '../../support/test-home.js';
 

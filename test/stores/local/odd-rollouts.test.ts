@@ -12,8 +12,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../../src/contract/error-of.js';
 import type { ThreadId } from '../../../src/protocol/ids.js';
-import { errorOf } from '../../support/error-of.js';
 import { ALL, newestTurns, open } from '../../support/local-store.js';
 import { addRow, newId, rolloutText, TestHome } from '../../support/test-home.js';
 

@@ -1,11 +1,11 @@
 import type Database from 'better-sqlite3';
-import { rolloutOf, type Seed } from '../../store/seed.js';
+import { rolloutFromSeed, type Seed } from '../../../src/contract/seed.js';
 import { addRow, type TestHome } from '../../support/test-home.js';
 
 /** Puts seeds into a home as Codex would: the rollout, the name index, and the row where there is a DB. */
 export function seedHome(home: TestHome, db: Database.Database | undefined, seeds: readonly Seed[]): void {
   for (const entry of seeds) {
-    const { file } = home.rollout(rolloutOf(entry));
+    const { file } = home.rollout(rolloutFromSeed(entry));
     if (entry.name !== undefined) home.name(entry.id, entry.name);
     if (db) seedRow(db, entry, file);
   }
@@ -14,7 +14,7 @@ export function seedHome(home: TestHome, db: Database.Database | undefined, seed
 function seedRow(db: Database.Database, entry: Seed, file: string): void {
   const time = Date.parse(entry.at);
   const seconds = Math.floor(time / 1000);
-  const source = rolloutOf(entry).meta?.['source'];
+  const source = rolloutFromSeed(entry).meta?.['source'];
   const firstMessage = entry.turns[0]?.[0] ?? '';
   const isLegacy = entry.mode === 'legacy';
   addRow(db, {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { errorOf } from '../../support/error-of.js';
+import { errorOf } from '../../../src/contract/error-of.js';
 import { open } from '../../support/local-store.js';
 import { addRow, TestHome } from '../../support/test-home.js';
 

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { errorOf } from '../../../src/contract/error-of.js';
+import { keptMetadataContract } from '../../../src/contract/live-contract.js';
+import { linesFromSeed, type Seed, seed, threadFromSeed } from '../../../src/contract/seed.js';
+import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import { InMemoryThreadStore } from '../../../src/stores/memory/in-memory-thread-store.js';
-import { threadStoreContract } from '../../store/contract.js';
-import { keptMetadataContract } from '../../store/live-contract.js';
-import { linesOf, type Seed, seed, threadOf } from '../../store/seed.js';
-import { errorOf } from '../../support/error-of.js';
 
 function fromThreadOrStore(seeds: readonly Seed[]): InMemoryThreadStore {
   const store = new InMemoryThreadStore();
-  for (const entry of seeds) store.add(threadOf(entry), linesOf(entry));
+  for (const entry of seeds) store.add(threadFromSeed(entry), linesFromSeed(entry));
   return store;
 }
 

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
+import { errorOf } from '../../../src/contract/error-of.js';
+import type { StoreFactory } from '../../../src/contract/live-contract.js';
+import { keptMetadataContract } from '../../../src/contract/live-contract.js';
+import { linesFromSeed, seed, threadFromSeed } from '../../../src/contract/seed.js';
+import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import type { ThreadId } from '../../../src/protocol/ids.js';
 import { PostgresAgentGraph } from '../../../src/stores/postgres/agent-graph.js';
 import { PostgresImporter } from '../../../src/stores/postgres/importer.js';
-import { type StoreFactory, threadStoreContract } from '../../store/contract.js';
-import { keptMetadataContract } from '../../store/live-contract.js';
-import { linesOf, seed, threadOf } from '../../store/seed.js';
-import { errorOf } from '../../support/error-of.js';
 import { openDb, openPostgresStore } from '../../support/postgres-store.js';
 
 const fromThreadOrStore: StoreFactory = async (seeds) => {
@@ -13,11 +14,11 @@ const fromThreadOrStore: StoreFactory = async (seeds) => {
   const imports = new PostgresImporter(db, new PostgresAgentGraph(db));
   for (const seed of seeds) {
     const imported = {
-      thread: threadOf(seed),
+      thread: threadFromSeed(seed),
       edge: undefined,
       version: async () => 'seed',
       lines: async function* () {
-        yield* linesOf(seed);
+        yield* linesFromSeed(seed);
       },
     };
     await imports.add(imported, { dryRun: false });

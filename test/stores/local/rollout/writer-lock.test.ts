@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../../../src/contract/error-of.js';
 import { RolloutHome } from '../../../../src/stores/local/rollout/rollout-home.js';
 import { acquireWriterLock, hasWriter } from '../../../../src/stores/local/rollout/writer-lock.js';
-import { errorOf } from '../../../support/error-of.js';
 import { newId, TestHome } from '../../../support/test-home.js';
 
 /** Holds a file with the flock(1) command, as another program would; returns how to let go. */

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { errorOf } from '../../../../src/contract/error-of.js';
 import type { StateDb } from '../../../../src/stores/local/state-db/state-db.js';
 import { ThreadRows } from '../../../../src/stores/local/state-db/thread-rows.js';
-import { errorOf } from '../../../support/error-of.js';
 import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
 import { addRow, newId, TestHome } from '../../../support/test-home.js';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { ThreadId } from '../../src/protocol/ids.js';
-import type { ListThreadsParams, ThreadFilter, ThreadReader, TurnCursor } from '../../src/store/thread-store.js';
-import { errorOf } from '../support/error-of.js';
-import { newId } from '../support/test-home.js';
+import type { ThreadId } from '../protocol/ids.js';
+import type { ListThreadsParams, ThreadFilter, ThreadReader, TurnCursor } from '../store/thread-store.js';
+import { errorOf } from './error-of.js';
 import { type Seed, seed } from './seed.js';
+import { newId } from './seed-rollout.js';
 
 /** Makes a reader of these threads and nothing else. */
 export type ReaderFactory = (seeds: readonly Seed[]) => Promise<ThreadReader>;

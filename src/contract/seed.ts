@@ -1,8 +1,8 @@
-import type { ThreadId } from '../../src/protocol/ids.js';
-import { parseRolloutLine, type RolloutLine } from '../../src/protocol/rollout-line.js';
-import { sessionSource } from '../../src/protocol/session-source.js';
-import type { StoredThread } from '../../src/store/thread-store.js';
-import { newId, type RolloutSpec, rolloutText, spawnedBy } from '../support/test-home.js';
+import type { ThreadId } from '../protocol/ids.js';
+import { parseRolloutLine, type RolloutLine } from '../protocol/rollout-line.js';
+import { sessionSource } from '../protocol/session-source.js';
+import type { StoredThread } from '../store/thread-store.js';
+import { newId, type RolloutSpec, rolloutText, spawnedBy } from './seed-rollout.js';
 
 /** A thread as the contract suite wants it to be in a store. */
 export interface Seed {
@@ -37,23 +37,34 @@ export function seed(fields: Partial<Seed> = {}): Seed {
 }
 
 /** The seed as a rollout. */
-export function rolloutOf({ id, mode, at, cwd, source, provider, branch, archived, parent, turns }: Seed): RolloutSpec {
+export function rolloutFromSeed({
+  id,
+  mode,
+  at,
+  cwd,
+  source,
+  provider,
+  branch,
+  archived,
+  parent,
+  turns,
+}: Seed): RolloutSpec {
   const git = branch === undefined ? {} : { git: { branch } };
   const spawn = parent === undefined ? {} : spawnedBy(parent);
   return { id, mode, at, archived, turns, meta: { cwd, source, model_provider: provider, ...git, ...spawn } };
 }
 
 /** The lines of the seed's history. */
-export function linesOf(entry: Seed): RolloutLine[] {
-  const text = rolloutText({ ...rolloutOf(entry), id: entry.id, at: entry.at });
+export function linesFromSeed(entry: Seed): RolloutLine[] {
+  const text = rolloutText({ ...rolloutFromSeed(entry), id: entry.id, at: entry.at });
   return text.split('\n').flatMap((line) => parseRolloutLine(line) ?? []);
 }
 
 /** The seed as a store tells it. */
-export function threadOf(entry: Seed): StoredThread {
+export function threadFromSeed(entry: Seed): StoredThread {
   const time = Date.parse(entry.at);
   const firstMessage = entry.turns[0]?.[0];
-  const meta = rolloutOf(entry).meta ?? {};
+  const meta = rolloutFromSeed(entry).meta ?? {};
   const source = sessionSource(meta['source']);
   return {
     threadId: entry.id,

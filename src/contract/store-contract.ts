@@ -1,16 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { ThreadId } from '../../src/protocol/ids.js';
-import { serialized } from '../../src/store/serialized.js';
-import type { ThreadMetadataPatch } from '../../src/store/thread-patch.js';
-import type { StoredThread, ThreadStore } from '../../src/store/thread-store.js';
-import { errorOf } from '../support/error-of.js';
-import { newId } from '../support/test-home.js';
-import { liveThreadContract } from './live-contract.js';
+import type { ThreadId } from '../protocol/ids.js';
+import { serialized } from '../store/serialized.js';
+import type { ThreadMetadataPatch } from '../store/thread-patch.js';
+import type { StoredThread, ThreadStore } from '../store/thread-store.js';
+import { errorOf } from './error-of.js';
+import { liveThreadContract, type StoreFactory } from './live-contract.js';
 import { idsOf, pagesOf, threadReaderContract } from './reader-contract.js';
-import { type Seed, seed } from './seed.js';
-
-/** Makes a store that holds these threads and nothing else. */
-export type StoreFactory = (seeds: readonly Seed[]) => Promise<ThreadStore>;
+import { seed } from './seed.js';
+import { newId } from './seed-rollout.js';
 
 /** The thread after a patch that left nothing to warn of. */
 async function updated(store: ThreadStore, threadId: ThreadId, patch: ThreadMetadataPatch): Promise<StoredThread> {

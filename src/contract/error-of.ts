@@ -1,4 +1,4 @@
-import { ThreadkeeperError } from '../../src/protocol/errors.js';
+import { ThreadkeeperError } from '../protocol/errors.js';
 
 /** The error of the closed set that a call must fail with. */
 export async function errorOf(call: Promise<unknown>): Promise<ThreadkeeperError> {

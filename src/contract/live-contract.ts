@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { ThreadId } from '../../src/protocol/ids.js';
-import { eventItem, type RolloutItem } from '../../src/protocol/rollout-item.js';
-import { sessionSource } from '../../src/protocol/session-source.js';
-import type { CreateThreadParams, ThreadStore } from '../../src/store/thread-store.js';
-import { TurnWriter } from '../../src/transcript/turn-writer.js';
-import { errorOf } from '../support/error-of.js';
-import { newId } from '../support/test-home.js';
-import type { StoreFactory } from './contract.js';
+import type { ThreadId } from '../protocol/ids.js';
+import { eventItem, type RolloutItem } from '../protocol/rollout-item.js';
+import { sessionSource } from '../protocol/session-source.js';
+import type { CreateThreadParams, ThreadStore } from '../store/thread-store.js';
+import { TurnWriter } from '../transcript/turn-writer.js';
+import { errorOf } from './error-of.js';
 import { type Seed, seed } from './seed.js';
+import { newId } from './seed-rollout.js';
+
+/** Makes a store that holds these threads and nothing else. */
+export type StoreFactory = (seeds: readonly Seed[]) => Promise<ThreadStore>;
 
 const OWN = { cwd: '/home/dev/project', modelProvider: 'mock', memoryMode: 'enabled' } as const;
 
