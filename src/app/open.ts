@@ -16,6 +16,6 @@ export async function openThreadkeeper(options: OpenOptions, warn: (message: str
 }
 
 /** Opens what is there in a home, and never makes, migrates or fills anything. */
-export function lookOnlyOptions(options: LocalStoreOptions): OpenLocalOptions {
+export function readOnlyOptions(options: LocalStoreOptions): OpenLocalOptions {
   return { ...options, readOnly: true, indexUse: 'existing', backfillWaitMs: 0 };
 }

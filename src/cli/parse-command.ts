@@ -191,7 +191,7 @@ function postgresOptions(values: Values, url: string): PostgresStoreOptions {
 function localOptions(values: Values, env: NodeJS.ProcessEnv, flag = 'home'): LocalStoreOptions {
   const home = text(values, flag) ?? (env['CODEX_HOME'] || '~/.codex');
   const sqliteHome = text(values, 'sqlite-home') ?? (env['CODEX_SQLITE_HOME'] || undefined);
-  // npm changes the directory for its scripts; a relative path is meant from where the person stands.
+  // npm changes the directory for its scripts; a relative path is relative to the directory where npm was called.
   const base = env['npm_lifecycle_event'] ? env['INIT_CWD'] : undefined;
   return {
     kind: 'local',

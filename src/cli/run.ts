@@ -1,4 +1,4 @@
-import { lookOnlyOptions, type OpenOptions, openThreadkeeper } from '../app/open.js';
+import { type OpenOptions, openThreadkeeper, readOnlyOptions } from '../app/open.js';
 import type { LocalThreadkeeper, OpenLocalOptions } from '../app/open-local.js';
 import type { StoreOptions } from '../app/store-options.js';
 import { VERSION } from '../version.js';
@@ -30,11 +30,11 @@ export async function run(args: readonly string[]): Promise<number> {
     case 'serve':
       return await serve(command.options);
     case 'list':
-      return await once(openThreadkeeper(lookOnly(command.options), warn), async ({ manager }) =>
+      return await once(openThreadkeeper(withReadOnly(command.options), warn), async ({ manager }) =>
         print(await list(manager, command)),
       );
     case 'show':
-      return await once(openThreadkeeper(lookOnly(command.options), warn), async ({ manager }) =>
+      return await once(openThreadkeeper(withReadOnly(command.options), warn), async ({ manager }) =>
         print(await show(manager, command)),
       );
     case 'backfill':
@@ -53,7 +53,7 @@ export async function run(args: readonly string[]): Promise<number> {
       });
     case 'doctor': {
       const { installationId } = command;
-      return await once(openHome({ ...lookOnlyOptions(command.options), installationId }), async (parts) => {
+      return await once(openHome({ ...readOnlyOptions(command.options), installationId }), async (parts) => {
         const { report, isHealthy } = await doctor(parts, command);
         print(report);
         return isHealthy;
@@ -65,8 +65,8 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 /** For a command that only looks. */
-function lookOnly(options: StoreOptions): OpenOptions {
-  return options.kind === 'postgres' ? { ...options, readOnly: true } : lookOnlyOptions(options);
+function withReadOnly(options: StoreOptions): OpenOptions {
+  return options.kind === 'postgres' ? { ...options, readOnly: true } : readOnlyOptions(options);
 }
 
 async function openHome(options: OpenLocalOptions): Promise<LocalThreadkeeper> {

@@ -92,7 +92,7 @@ function toJsonSchema(schema: z.ZodObject, io: 'input' | 'output'): JsonSchema {
   return { ...json, type: 'object', properties: objectValues(json.properties ?? {}) };
 }
 
-/** Bounds that only guard against nonsense are checked but not told: each client would pay for them at every start. */
+/** Bounds that only guard against nonsense are checked but not in the schema, which clients load at every start. */
 const GUARD = 1000;
 
 function lean(schema: z.core.JSONSchema.BaseSchema): void {

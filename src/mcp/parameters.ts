@@ -9,7 +9,7 @@ export const threadIdParameter = z.string().describe('UUID from list_threads.');
 
 export const includeDescendantsParameter = z.boolean().default(true).describe('All that it spawned too, at any depth.');
 
-export const dryRunParameter = z.boolean().default(false).describe('Only tell what would happen.');
+export const dryRunParameter = z.boolean().default(false).describe('Report only; change nothing.');
 
 /** What somebody said. */
 export const messageParameter = z

@@ -20,7 +20,7 @@ export interface McpServerOptions {
   /** Offers only the tools that change nothing. */
   readonly readOnly: boolean;
   readonly version: string;
-  /** Takes what a person should see of a failure that was not foreseen. */
+  /** Called with the details of an unexpected failure. */
   readonly log: (message: string) => void;
 }
 

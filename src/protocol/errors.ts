@@ -11,7 +11,7 @@ export type ErrorCode =
   | 'internal';
 
 /**
- * The one error that crosses floors. `message` says what is wrong and never holds a thread's text; `hint` says what
+ * The only error class that layers throw. `message` states the problem, never with a thread's text; `hint` says what
  * to do next.
  */
 export class ThreadkeeperError extends Error {
@@ -72,8 +72,8 @@ export function systemErrorPath(error: unknown): string | undefined {
 const DENIED_CODES = new Set(['EROFS', 'EACCES', 'EPERM']);
 const EXHAUSTED_CODES = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
-/** True when the process or the system has no room for one more of something: not a fact of the file in hand. */
-export function isWithoutResources(error: unknown): boolean {
+/** True when the process or the system has run out of file handles or memory. The file is not at fault. */
+export function isResourceExhausted(error: unknown): boolean {
   return ['EMFILE', 'ENFILE', 'ENOMEM'].includes(systemErrorCode(error) ?? '');
 }
 
@@ -97,7 +97,7 @@ function exhausted(
   what: string,
   code: string,
   cause: unknown,
-  nothing = 'Nothing was acknowledged.',
+  nothing = 'Nothing was confirmed as written.',
 ): ThreadkeeperError {
   const [problem, way] =
     code === 'EMFILE' || code === 'ENFILE'
@@ -108,7 +108,7 @@ function exhausted(
   return new ThreadkeeperError('resource_exhausted', `${what}: ${problem} (${code})`, `${nothing} ${way}`, { cause });
 }
 
-/** Turns a failed write into the error a caller can act on; an error of ours passes through. */
+/** Turns a failed write into the error a caller can act on; a ThreadkeeperError passes through. */
 export function writeFailure(what: string, error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
   const code = systemErrorCode(error) ?? 'unknown error';
@@ -124,8 +124,8 @@ export function writeFailure(what: string, error: unknown): ThreadkeeperError {
   return internalError(`${what} failed (${code})`, 'See the server log; calling again is safe.', error);
 }
 
-/** An append that failed, of which so many lines are still to be written: its caller must not repeat them. */
-export function linesWait(error: ThreadkeeperError, count: number): ThreadkeeperError {
+/** The error of a failed append that left `count` lines to be written. The caller must not send them again. */
+export function appendFailure(error: ThreadkeeperError, count: number): ThreadkeeperError {
   const options = { cause: error.cause ?? error };
   if (count === 0) {
     const hint = 'No line waits in memory. Call read_thread to see what was written before you send anything again.';

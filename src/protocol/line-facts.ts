@@ -3,13 +3,13 @@ import { asNumber, asObject, asString, asText, type JsonObject, jsonText } from 
 import { parseUserText, type UserText } from './user-text.js';
 
 /**
- * What one line, other than a session_meta, says of its thread. An absent fact is not said
+ * The thread metadata that one line (other than a session_meta) holds. An absent fact is not in the line
  * (docs/codex-home.md, From lines to metadata).
  */
 export interface LineFacts {
-  /** Where the thread works from here on. */
+  /** The working directory from this line on. */
   readonly cwd?: string | undefined;
-  /** Where it works, if nothing has said so before. */
+  /** The working directory, unless an earlier line has set it. */
   readonly firstCwd?: string | undefined;
   readonly model?: string | undefined;
   readonly modelProvider?: string | undefined;
@@ -21,7 +21,7 @@ export interface LineFacts {
   /** The preview, while no message has made one. */
   readonly goal?: string | undefined;
   readonly userText?: UserText | undefined;
-  /** True when a turn begins: only then has a person asked for something. */
+  /** True when the line begins a turn. Only such a line advances the recency time. */
   readonly startsTurn?: boolean | undefined;
 }
 

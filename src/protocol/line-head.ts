@@ -25,8 +25,8 @@ export function readLineHead(prefix: string): LineHead | undefined {
   const type = match?.[1];
   if (type === undefined) return undefined;
   const payloadType = match?.[2];
-  const isToldFurther = type === 'event_msg' || type === 'response_item';
-  if (isToldFurther && payloadType === undefined) return undefined;
+  const hasPayloadTypes = type === 'event_msg' || type === 'response_item';
+  if (hasPayloadTypes && payloadType === undefined) return undefined;
   return { type, payloadType, facts: typeFacts({ type, payloadType }) };
 }
 
@@ -67,7 +67,7 @@ const MESSAGE_WITHOUT_ID: ItemHead = {};
 export class HeadReader {
   #bytes: Buffer = Buffer.alloc(0);
   #to = 0;
-  /** What the last line's event told of itself; undefined for another line, or one that is laid out in another way. */
+  /** The types of the last line when it is an event or response item in Codex's layout; else undefined. */
   #told: LineHead | undefined;
   /** The place after the type of that event. */
   #end = -1;
@@ -81,7 +81,7 @@ export class HeadReader {
     return this.#fastHead(from) ?? readLineHead(bytes.toString('latin1', from, Math.min(to, from + HEAD_BYTES)));
   }
 
-  /** What the beginning of the last line says of the item that it carries; undefined where it does not tell enough. */
+  /** The ids of the item in the last line, read from its beginning; undefined when that does not suffice. */
   item(): ItemHead | undefined {
     if (this.#bytes[this.#to - 1] !== BRACE) return undefined;
     switch (this.#told?.payloadType) {
@@ -113,7 +113,7 @@ export class HeadReader {
   #fastHead(from: number): LineHead | undefined {
     this.#told = undefined;
     const afterTime = this.#string(this.#after(TIMESTAMP, from));
-    const typeFrom = this.#after(TYPE, this.#pastOrdinal(afterTime));
+    const typeFrom = this.#after(TYPE, this.#skipOrdinal(afterTime));
     const typeTo = this.#findStringEnd(typeFrom);
     if (typeTo === -1) return undefined;
     const types = LINES.at(this.#bytes, typeFrom, typeTo);
@@ -127,7 +127,7 @@ export class HeadReader {
     return head;
   }
 
-  #pastOrdinal(at: number): number {
+  #skipOrdinal(at: number): number {
     let next = this.#after(ORDINAL, at);
     if (next === -1) return at;
     for (; next < this.#to; next += 1) {
@@ -137,13 +137,13 @@ export class HeadReader {
     return -1;
   }
 
-  /** The place after a word that stands at a place; -1 where it does not. */
+  /** The offset after `word` when the bytes at `at` are that word; else -1. */
   #after(word: Buffer, at: number): number {
     if (at === -1 || at + word.length > this.#to) return -1;
     return isWordAt(word, this.#bytes, at, at + word.length) ? at + word.length : -1;
   }
 
-  /** The place after a string that begins at a place. */
+  /** The offset after the closing quote of a string whose text begins at `at`; -1 when not found. */
   #string(at: number): number {
     const end = this.#findStringEnd(at);
     return end === -1 ? -1 : end + 1;

@@ -77,7 +77,7 @@ function withoutMiddle(text: string): string {
   return `${head}${note}${tail}`;
 }
 
-/** Readers tell most lines by their beginning, without parsing them: there the type has to stand, as Codex writes it. */
+/** The payload with its type first, as Codex writes it: readers find the type of most lines without parsing them. */
 export function typeFirst(payload: JsonObject): JsonObject {
   const { type, ...rest } = payload;
   return type === undefined ? payload : { type, ...rest };

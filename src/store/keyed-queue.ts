@@ -4,7 +4,7 @@ export class KeyedQueue<K> {
 
   async run<T>(key: K, action: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve();
-    // How the action before ended is the business of whoever asked for it.
+    // The caller of the previous action handles its failure.
     const current = before.then(action, action);
     this.#last.set(key, current);
     try {

@@ -4,7 +4,7 @@ import { pickPlainFields } from './thread-fields.js';
 import type { GitPatch, ThreadMetadataPatch } from './thread-patch.js';
 import type { StoredThread } from './thread-store.js';
 
-/** The thread with the fields of a patch put in; where it lies (`rolloutPath`) is no part of it. */
+/** The thread with a patch applied. `rolloutPath` is ignored: it is not part of a StoredThread. */
 export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch): StoredThread {
   const {
     name,
@@ -48,7 +48,7 @@ export function patchFromThread(thread: StoredThread) {
 /** Of a store whose threads are no files. */
 export const noRolloutPath = () =>
   unsupported(
-    'threads of this store are no files and have no rollout path',
+    'this store does not keep threads as files, so they have no rollout path',
     'Nothing was changed. Leave the path out, or serve a Codex home (without --store).',
   );
 

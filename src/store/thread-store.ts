@@ -107,7 +107,7 @@ export interface LiveThreadStore {
   /** Makes the thread durable even when it has no item, and writes what waits. */
   persistThread(threadId: ThreadId): Promise<void>;
 
-  /** Writes what waits; a thread without a trace stays so. */
+  /** Writes the pending items. A thread that is not stored stays so. */
   flushThread(threadId: ThreadId): Promise<void>;
 
   /** Flushes and closes. When that fails the thread stays live. */
@@ -154,7 +154,7 @@ export interface ForkThreadParams {
   readonly lastTurnId?: string | undefined;
   /** Its history mode is that of the source. */
   readonly thread: Omit<CreateThreadParams, 'historyMode'>;
-  /** Is told where another program will not see all of the fork. */
+  /** Called with a warning when another program will not see all of the fork. */
   readonly warn?: ((warning: string) => void) | undefined;
 }
 
@@ -170,7 +170,7 @@ export interface StoreCapabilities {
   readonly isReadOnly: boolean;
   /** How a new thread should keep its history. */
   readonly defaultHistoryMode: HistoryMode;
-  /** False where recency is the time of the last change, of whatever kind. */
+  /** False when this store reports the time of the last change as recency. */
   readonly keepsRecency: boolean;
 }
 

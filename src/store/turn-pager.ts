@@ -60,7 +60,7 @@ const LATE_BYTES = 16 * 1024 * 1024;
 /** No turn is known to lie before: the lines are given from the beginning. */
 const NOTHING: ReadonlySet<string> = new Set();
 
-/** A page whose implicit turns have no ids yet: to tell them can cost a look at all lines before. */
+/** A page whose implicit turns have no ids yet: finding an id can require reading all earlier lines. */
 interface BuiltPage {
   readonly turns: readonly BuiltTurn[];
   readonly hasMore: boolean;
@@ -125,7 +125,7 @@ export class TurnPager<P> {
     options: Pick<BuildOptions, 'mayBeLive' | 'window'>,
   ): Promise<BuiltTurn[] | undefined> {
     let isTooMany = false;
-    const turns = await this.#knowingEarlier(this.#source.begin, options, async (builder) => {
+    const turns = await this.#buildWithEarlierTurns(this.#source.begin, options, async (builder) => {
       await this.#source.forward(this.#source.begin, end, (line) => {
         isTooMany = builder.turnCount > most;
         if (!isTooMany) feed(builder, line);
@@ -138,14 +138,14 @@ export class TurnPager<P> {
     return isTooMany || turns.length > most ? undefined : turns;
   }
 
-  /** The last turns that begin before a place, where only a look at all of the history tells which they are. */
+  /** The last `count` turns before `end`, for a history that must be read whole to find them. */
   async #lastBefore(end: P, count: number, mayBeLive: boolean): Promise<BuiltTurn[]> {
     const shells = await this.#build(this.#source.begin, end, { mayBeLive, withoutItems: true });
     const first = Math.max(0, shells.length - count);
     return await this.#slice(shells, first, shells.length, end, { mayBeLive });
   }
 
-  /** A later line can take turns back: only who has read to the end knows which there are. */
+  /** Reads the whole history first, because a later line can roll turns back. */
   async #oldestFirst({ limit, cursor }: ListTurnsParams): Promise<BuiltPage> {
     const { begin, end } = this.#source;
     const whole = await this.#all(end, limit + 1, { mayBeLive: true, window: itemWindow(cursor) });
@@ -195,7 +195,7 @@ export class TurnPager<P> {
     return turn;
   }
 
-  /** Where so many turns begin before a place, those that were taken back made up for; undefined when there are fewer. */
+  /** Where the last `wanted` turns before `end` begin, without rolled-back turns; undefined when there are fewer. */
   async #findTurnsStart(end: P, wanted: number): Promise<P | undefined> {
     let needed = wanted;
     let started = 0;
@@ -209,7 +209,7 @@ export class TurnPager<P> {
 
   /** The turns between two places, and what was written of them later. */
   async #build(start: P, end: P, options: BuildOptions): Promise<BuiltTurn[]> {
-    return await this.#knowingEarlier(start, options, async (builder) => {
+    return await this.#buildWithEarlierTurns(start, options, async (builder) => {
       await this.#source.forward(start, end, (line) => {
         feed(builder, line);
         return true;
@@ -221,7 +221,7 @@ export class TurnPager<P> {
 
   /** From a place on until so many turns have begun, and what was written of them later. */
   async #buildSome(start: P, count: number, window: ItemWindow | undefined): Promise<BuiltTurn[]> {
-    return await this.#knowingEarlier(start, { mayBeLive: false, window }, async (builder) => {
+    return await this.#buildWithEarlierTurns(start, { mayBeLive: false, window }, async (builder) => {
       const late = new LateLines();
       let isPast = false;
       await this.#source.forward(start, this.#source.end, (line) => {
@@ -239,7 +239,7 @@ export class TurnPager<P> {
    * or one whose beginning is lost. When such a line is met it is found out which, and the turns are built again if any
    * beginning is lost. `fill` returns whether the last turn may be running.
    */
-  async #knowingEarlier(
+  async #buildWithEarlierTurns(
     start: P,
     options: Omit<BuildOptions, 'mayBeLive'> & Partial<Pick<BuildOptions, 'mayBeLive'>>,
     fill: (builder: TurnBuilder) => Promise<boolean>,
@@ -327,6 +327,6 @@ function anchorKey(anchor: TurnAnchor): string {
 
 export const staleCursor = () =>
   invalidRequest(
-    'the cursor points at a turn that is no longer there',
+    'the cursor points at a turn that no longer exists',
     'Leave the cursor out to start again from the first page.',
   );

@@ -58,7 +58,7 @@ export class CodexThread {
     this.#writer = new TurnWriter({ threadId, mode, newId, openTurn });
   }
 
-  /** Over a live thread; a turn that its history leaves open is gone on with. */
+  /** Wraps a live thread, and continues a turn that its history leaves open. */
   static async over(live: LiveThread, store: ThreadStore, options: CodexThreadOptions): Promise<CodexThread> {
     return new CodexThread(live, store, await findOpenTurn(live, store), options);
   }
@@ -72,7 +72,7 @@ export class CodexThread {
     return this.#options.isEphemeral;
   }
 
-  /** False where no list shows it: nothing of it is kept, yet or ever. */
+  /** False when no list shows it, because the store does not keep it or not yet. */
   get isListed(): boolean {
     return !this.isEphemeral && this.#live.isDurable;
   }
@@ -196,10 +196,10 @@ export class CodexThread {
   }
 }
 
-/** The thread was closed before it took anything of the call: the call can be made anew. */
+/** The thread was closed before the call changed anything: the call can be repeated. */
 export class ThreadClosed extends ThreadkeeperError {}
 
-/** An operation that a thread without a trace cannot take. */
+/** The error for an operation that an ephemeral thread does not support. */
 export const isEphemeral = (threadId: ThreadId, what: string) =>
   unsupported(
     `thread ${threadId} is ephemeral: ${what}`,

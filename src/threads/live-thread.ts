@@ -57,7 +57,7 @@ export class LiveThread {
     return new LiveThread(store, ThreadMetadataSync.ofNew(params), params.threadId, params.historyMode, false);
   }
 
-  /** A thread that is there. */
+  /** An existing thread. */
   static async resume(store: ThreadStore, threadId: ThreadId): Promise<LiveThread> {
     const thread = await store.resumeThread(threadId);
     return new LiveThread(store, ThreadMetadataSync.ofStored(thread), threadId, thread.historyMode, true);
@@ -67,7 +67,7 @@ export class LiveThread {
   static async fork(store: ThreadStore, params: ForkThreadParams): Promise<LiveThread> {
     const { threadId } = params.thread;
     await store.forkThread(params);
-    return await forkIsMade(threadId, () => guarded(store, threadId, () => LiveThread.#ofFork(store, params)));
+    return await reportForkExists(threadId, () => guarded(store, threadId, () => LiveThread.#ofFork(store, params)));
   }
 
   static async #ofFork(store: ThreadStore, params: ForkThreadParams): Promise<LiveThread> {
@@ -82,7 +82,7 @@ export class LiveThread {
     return live;
   }
 
-  /** Lets the writer go when a thread is open but what makes it ready fails. */
+  /** Runs `makeReady` for an open thread, and releases the writer when it fails. */
   async guard<T>(makeReady: () => Promise<T>): Promise<T> {
     return await guarded(this.#store, this.threadId, makeReady);
   }
@@ -93,8 +93,8 @@ export class LiveThread {
   }
 
   /**
-   * Throws when what waits from before still cannot be written: then nothing of a further append is taken. Call it
-   * before making items whose making has a memory.
+   * Throws when items of an earlier call still cannot be written: an append then takes no items. Call it
+   * before TurnWriter makes items, as that changes its state.
    */
   async clearBacklog(): Promise<void> {
     if (!this.#hasBacklog) return;
@@ -172,8 +172,8 @@ export class LiveThread {
       return { warnings: await this.#send(barrier) };
     } catch (error) {
       if (!(error instanceof ThreadkeeperError)) throw error;
-      const what = 'The history is written; the metadata that follow from it are not yet';
-      return { warnings: [`${what} (${error.message}). They follow when the thread is next written to.`] };
+      const what = 'The history is written; the metadata derived from it is not yet';
+      return { warnings: [`${what} (${error.message}). It is stored with the next write to the thread.`] };
     }
   }
 
@@ -195,14 +195,14 @@ async function guarded<T>(store: ThreadStore, threadId: ThreadId, makeReady: () 
   }
 }
 
-/** What fails after a fork is in the store says so: called again it would be made twice. */
-export async function forkIsMade<T>(threadId: ThreadId, makeReady: () => Promise<T>): Promise<T> {
+/** Adds to an error that the fork is already stored, because a second call would fork again. */
+export async function reportForkExists<T>(threadId: ThreadId, makeReady: () => Promise<T>): Promise<T> {
   try {
     return await makeReady();
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
     const problem = `the fork is made, as ${threadId}, but cannot be opened: ${error.message}`;
-    const hint = 'Do not fork again: go on with that id when the cause is gone.';
+    const hint = 'Do not fork again: use that id when the cause is fixed.';
     throw new ThreadkeeperError(error.code, problem, hint, { cause: error });
   }
 }

@@ -78,7 +78,7 @@ export class LoadedThreads {
     await discarded;
   }
 
-  /** Shuts all down side by side, each within the time; what is late is let go without what waits. */
+  /** Shuts all threads down in parallel. A late one is closed without writing its pending items. */
   async closeAll(perThreadMs: number): Promise<Shutdown> {
     clearInterval(this.#timer);
     await Promise.allSettled(this.#loading.values());

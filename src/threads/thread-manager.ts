@@ -58,7 +58,7 @@ export interface ThreadManagerParts extends Omit<ThreadStarterParts, 'store'> {
 
 /** The time that each loaded thread has to be written when the program ends, milliseconds. */
 const SHUTDOWN_MS = 250;
-/** Of threads that a list does not show. */
+/** The most unlisted threads that a warning names. */
 const MOST_NAMED = 10;
 
 /** The one entry to threads for everything above: it knows the store and the graph, and neither knows the other. */
@@ -132,7 +132,7 @@ export class ThreadManager {
         try {
           return await thread.submit(items, options);
         } catch (error) {
-          // Closed for want of use at this very moment: nothing was taken.
+          // It was just closed, for instance by the idle timer: nothing was appended.
           if (!(error instanceof ThreadClosed)) throw error;
         }
       }
@@ -183,7 +183,7 @@ export class ThreadManager {
     if (unlisted.length === 0) return page;
     const rest = unlisted.length - MOST_NAMED;
     const ids = `${unlisted.slice(0, MOST_NAMED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
-    const warning = `Loaded here and not listed, as nothing is stored of them: ${ids}.`;
+    const warning = `Loaded here and not listed, because they are not stored: ${ids}.`;
     return { ...page, warnings: [...page.warnings, warning] };
   }
 
@@ -289,7 +289,7 @@ export class ThreadManager {
   /** Shuts the loaded ones down; those that cannot be stay, with the reason. Throws when the root is one of them. */
   async #closeMembers([root, ...rest]: readonly [ThreadId, ...ThreadId[]]): Promise<Map<ThreadId, unknown>> {
     await this.#loaded.close(root, 'archive');
-    // A root that cannot be moved is no reason to close the others. Where none is loaded, the move itself tells.
+    // Checks that the root can be moved before closing others. When none is loaded, the move itself checks.
     if (rest.some((id) => this.#loaded.get(id))) await this.#store.archiveThread(root, { dryRun: true });
     const held = new Map<ThreadId, unknown>();
     const slice = new TimeSlice();
@@ -300,7 +300,7 @@ export class ThreadManager {
     return held;
   }
 
-  /** An ephemeral thread answers for itself, all others from the store. */
+  /** Reads an ephemeral thread from its own store, all others from the main store. */
   async #fromThreadOrStore<T>(
     threadId: ThreadId,
     ofThread: (thread: CodexThread) => Promise<T>,
@@ -321,7 +321,7 @@ export class ThreadManager {
   }
 }
 
-/** The thread is there, named or not: a name that cannot be set is no reason to answer that it is not. */
+/** Sets the name. A failure is only a warning, because the thread exists already. */
 async function nameOrWarn(thread: CodexThread, name: string): Promise<readonly string[]> {
   try {
     return (await thread.rename(name)).warnings;

@@ -83,19 +83,19 @@ export class ThreadMetadataSync {
   observe(items: readonly RolloutItem[], now: number): void {
     if (items.length === 0) return;
     const said = items.map((item) => this.#patchOf(item, now)).reduce(mergePatches, {});
-    const hasNews = Object.keys(said).length > 0;
+    const hasChanges = Object.keys(said).length > 0;
     const wasEmpty = Object.keys(this.#pending).length === 0;
-    this.#isOnlyTouch = !hasNews && (wasEmpty || this.#isOnlyTouch);
+    this.#isOnlyTouch = !hasChanges && (wasEmpty || this.#isOnlyTouch);
     this.#isDeferred = false;
     this.#add({ ...said, updatedAt: now });
   }
 
-  /** History was made durable without an item: what was deferred may go. */
+  /** The thread was made durable without an item: the deferred patch may be sent. */
   release(): void {
     this.#isDeferred = false;
   }
 
-  /** What the store should be told now; at a `barrier` everything, else a mere touch waits for its time. */
+  /** The patch to send now. Without a barrier, a new `updatedAt` alone is sent only every `TOUCH_MS`. */
   pending(now: number, isBarrier = false): PendingPatch | undefined {
     if (this.#isDeferred || Object.keys(this.#pending).length === 0) return undefined;
     if (this.#isOnlyTouch && !isBarrier && now - this.#lastTouch < TOUCH_MS) return undefined;

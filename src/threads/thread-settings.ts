@@ -1,7 +1,7 @@
 import { eventItem, type RolloutItem } from '../protocol/rollout-item.js';
 import type { CreateThreadParams } from '../store/thread-store.js';
 
-/** What Codex takes for a thread of which it knows nothing: it asks before it acts, and may read alone. */
+/** Codex's defaults for a thread without settings: it may only read, and asks before it acts. */
 const READ_ONLY = {
   type: 'managed',
   file_system: {
@@ -13,7 +13,7 @@ const READ_ONLY = {
 
 /**
  * The line that tells a thread's model and provider: Codex takes them from it when it builds a row anew. Without the other
- * keys Codex 0.169 drops it (tried); they say what it takes for a thread that does not.
+ * keys Codex 0.169 drops the line (tested). They repeat Codex's defaults for a thread without this line.
  */
 export function threadSettings({ threadId, metadata }: Omit<CreateThreadParams, 'historyMode'>): RolloutItem {
   const { cwd, model, modelProvider } = metadata;

@@ -7,7 +7,7 @@ import { newThread } from '../store/new-thread.js';
 import type { CreateThreadParams, NewThreadSettings, StoredThread, ThreadStore } from '../store/thread-store.js';
 import { CodexThread } from './codex-thread.js';
 import { readGitInfo } from './git-info.js';
-import { forkIsMade, LiveThread, type Warned } from './live-thread.js';
+import { LiveThread, reportForkExists, type Warned } from './live-thread.js';
 import { newThreadId } from './new-id.js';
 import { threadSettings } from './thread-settings.js';
 
@@ -32,7 +32,7 @@ export interface StartThreadParams {
   /** Absolute. */
   readonly cwd: string;
   readonly name?: string | undefined;
-  /** The model that the thread is held with, and who provides it; absent: not known, and the maker's. */
+  /** The model and its provider. Absent: an unknown model, and the provider of the maker. */
   readonly model?: string | undefined;
   readonly modelProvider?: string | undefined;
   /** What the user says first. */
@@ -51,7 +51,7 @@ export interface ForkOptions {
   readonly name?: string | undefined;
 }
 
-/** Whom to tell of the names of a thread. */
+/** Returns the callback for new names of a thread. */
 type OnNamed = (threadId: ThreadId) => (name: string | undefined) => void;
 
 /** A thread that was started or forked, and what of it could not be done. */
@@ -69,11 +69,11 @@ export class ThreadStarter {
     this.#parts = parts;
   }
 
-  /** Names are the caller's: a thread gets its name when it is known that it is there. */
+  /** The caller sets the name, once it is known that the thread exists. */
   async start(params: StartThreadParams, parent: StoredThread | undefined, onNamed: OnNamed): Promise<NewThread> {
     const { isEphemeral = false, name, message } = params;
     if (isEphemeral && (name !== undefined || parent !== undefined)) {
-      throw unsupported('an ephemeral thread has neither a name nor a parent', 'Leave those out, or ephemeral.');
+      throw unsupported('an ephemeral thread has neither a name nor a parent', 'Omit name and parent, or ephemeral.');
     }
     const store = isEphemeral ? this.#parts.ephemeralStore() : this.#parts.store;
     const git = await readGitInfo(params.cwd);
@@ -107,7 +107,7 @@ export class ThreadStarter {
       const made = newThread({ ...thread, historyMode: source.historyMode });
       return { thread: fork, made: { ...made, forkedFromId: source.threadId }, warnings: [...told, ...warnings] };
     };
-    return await forkIsMade(thread.threadId, () => live.guard(makeReady));
+    return await reportForkExists(thread.threadId, () => live.guard(makeReady));
   }
 
   #newThread(settings: NewThreadSettings, git: GitInfo | undefined): Omit<CreateThreadParams, 'historyMode'> {
@@ -164,7 +164,7 @@ function spawnSource(
   };
 }
 
-/** Nothing waits when this fails: the thread is let go, and what was written of it is no thread that anybody wants. */
+/** Submits the first message. Its error says that nothing is kept: the caller discards the thread then. */
 async function firstMessage(thread: CodexThread, text: string): Promise<readonly string[]> {
   try {
     return (await thread.submit([{ type: 'userMessage', text }])).warnings;

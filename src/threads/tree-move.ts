@@ -17,9 +17,9 @@ export interface TreeMove {
   readonly warnings: readonly string[];
 }
 
-const GONE = 'its thread is no longer there';
+const GONE = 'the thread no longer exists';
 
-/** Moves the root, then the others one after another. Fails when the root does; the others' failures are told. */
+/** Moves the root, then the others one after another. Fails when the root fails; the result lists other failures. */
 export async function moveTree(
   [root, ...rest]: readonly [ThreadId, ...ThreadId[]],
   move: (threadId: ThreadId, warn: (warning: string) => void) => Promise<boolean>,

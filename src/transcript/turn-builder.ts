@@ -13,8 +13,8 @@ import type { Turn, TurnAnchor, TurnItem, TurnStatus } from './turn.js';
 export interface TurnBuilderOptions {
   readonly mode: HistoryMode;
   /**
-   * Whether a turn that no line so far has named began before the first line that is given. What names such a turn is
-   * left out; what names any other makes it one, or, in legacy mode, counts for the turn that is open.
+   * True when a turn that no line so far has named began before the first given line. A line that names such a turn
+   * is skipped. A line that names another unknown turn opens it; in legacy mode it can only end the open turn.
    */
   readonly beginsEarlier: (turnId: string) => boolean;
   /** Keep the shells of turns only: where they begin and how they ended. */
@@ -66,7 +66,7 @@ export class TurnBuilder {
   #turns: OpenTurn[] = [];
   readonly #byId = new Map<string, OpenTurn>();
   #current: OpenTurn | undefined;
-  /** Turns that a line named before any line that is given began them. */
+  /** Ids of turns that a given line named before any given line began them. */
   readonly unknownTurnIds = new Set<string>();
 
   constructor(options: TurnBuilderOptions) {
@@ -122,7 +122,7 @@ export class TurnBuilder {
   }
 
   /**
-   * Counts an item by its beginning alone, where nothing more is wanted of it: the turn is there, and items are not kept,
+   * Counts an item without reading the whole line. It does so when the turn exists, and items are not kept
    * or it has as many as are kept. False when the item has to be added. The rest of the line may be damaged: the first
    * item of an implicit turn, which decides whether there is such a turn, is never counted in this way.
    */
@@ -208,7 +208,7 @@ export class TurnBuilder {
     const turn = this.#ended(event, anchor);
     if (!turn) return;
     const turnId = asString(event['turn_id']);
-    // One that names a turn nobody knows says nothing of an explicit turn.
+    // An event that names an unknown turn does not end an explicit turn.
     if (turn.isExplicit && turnId !== undefined && turnId !== turn.turnId) return;
     turn.status = 'interrupted';
     this.#setTimes(turn, event);

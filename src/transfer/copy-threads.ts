@@ -134,7 +134,7 @@ class ReadThread implements ImportedThread {
   }
 }
 
-/** Tells a source that is away from one that has a few threads that cannot be read. */
+/** Distinguishes an unavailable source from one with a few unreadable threads. */
 class FailuresInARow {
   #message = '';
   #count = 0;

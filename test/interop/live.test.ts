@@ -229,8 +229,8 @@ describe.each(['legacy', 'paginated'] as const)('a %s thread of Codex', (mode) =
       await server.send('thread/resume', { threadId: id });
       const input = [{ type: 'text', text: '[[slow:2500]] slow', text_elements: [] }];
       const { turn } = await server.send<{ turn: { id: string } }>('turn/start', { threadId: id, input });
-      const isWritten = () => linesOf(id).some((line) => JSON.stringify(line).includes('[[slow:2500]] slow'));
-      for (let look = 0; look < 100 && !isWritten(); look += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+      const writerSql = () => linesOf(id).some((line) => JSON.stringify(line).includes('[[slow:2500]] slow'));
+      for (let look = 0; look < 100 && !writerSql(); look += 1) await new Promise((resolve) => setTimeout(resolve, 20));
       const { thread } = await ours.call<ThreadReading>('fork_thread', { threadId: id });
       await server.waitForNotification((note) => note.method === 'turn/completed' && note.params.turn?.id === turn.id);
       return thread.threadId;

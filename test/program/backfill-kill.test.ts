@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { expect, it } from 'vitest';
-import { OWN_STATE_DB } from '../../src/stores/local/state-db/open-state-db.js';
+import { INDEX_FILE } from '../../src/stores/local/state-db/open-state-db.js';
 import { PROJECT } from '../support/mcp-client.js';
 import { spawnedBy, TestHome } from '../support/test-home.js';
 
@@ -15,7 +15,7 @@ const backfill = (home: TestHome) =>
   spawn(process.execPath, [MAIN, 'backfill', '--home', home.root], { stdio: 'ignore' });
 
 function contents(home: TestHome): unknown {
-  const db = new Database(path.join(home.root, OWN_STATE_DB));
+  const db = new Database(path.join(home.root, INDEX_FILE));
   const rows = db.prepare('SELECT * FROM threads ORDER BY id').all();
   const edges = db.prepare('SELECT * FROM thread_spawn_edges ORDER BY child_thread_id').all();
   db.close();
@@ -37,7 +37,7 @@ it(`a backfill that is killed at ${KILLS} random moments ends with the rows of o
   await new Promise((resolve) => backfill(home).once('exit', resolve));
   const wanted = contents(home);
   const remove = () => {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(path.join(home.root, OWN_STATE_DB + suffix), { force: true });
+    for (const suffix of ['', '-wal', '-shm']) rmSync(path.join(home.root, INDEX_FILE + suffix), { force: true });
   };
   remove();
   let finished = 0;
@@ -54,7 +54,7 @@ it(`a backfill that is killed at ${KILLS} random moments ends with the rows of o
     }
     // The next one need not wait for the dead one's lease to run out.
     try {
-      const db = new Database(path.join(home.root, OWN_STATE_DB), { fileMustExist: true });
+      const db = new Database(path.join(home.root, INDEX_FILE), { fileMustExist: true });
       db.exec('UPDATE backfill_state SET lease_until_ms = 1');
       db.close();
     } catch {

@@ -212,7 +212,7 @@ describe('a database of an older version', () => {
 describe('the settings of a store', () => {
   it('are told what is wrong with them, before anything is served', async () => {
     const wrong: [string[], RegExp][] = [
-      [['--store', 'mysql://h/db'], /no URL of a PostgreSQL/],
+      [['--store', 'mysql://h/db'], /not a PostgreSQL URL/],
       [['--store', 'postgres://h:port/db'], /cannot be understood/],
       [['--store', url, '--schema', 'A b'], /no name for a schema/],
       [['--store', url, '--schema', 'information_schema'], /no name for a schema/],

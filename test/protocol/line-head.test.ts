@@ -24,8 +24,8 @@ describe('the beginning of a line, read as bytes', () => {
     expect(lines.length).toBeGreaterThan(100);
     for (const line of lines) {
       const { type, payloadType, facts } = readLineHead(line) ?? {};
-      const isToldFurther = type === 'event_msg' || type === 'response_item';
-      expect(reading(line).head).toEqual({ type, payloadType: isToldFurther ? payloadType : undefined, facts });
+      const hasPayloadTypes = type === 'event_msg' || type === 'response_item';
+      expect(reading(line).head).toEqual({ type, payloadType: hasPayloadTypes ? payloadType : undefined, facts });
     }
   });
 

@@ -107,7 +107,7 @@ describe('archiveThread', () => {
     await graph.upsertSpawnEdge({ parentThreadId: c, childThreadId: root, status: 'open' });
     const { moved, skipped } = await manager.archiveThread(root, whole);
     expect(moved).toHaveLength(4);
-    expect(skipped).toEqual([{ threadId: gone, reason: 'its thread is no longer there' }]);
+    expect(skipped).toEqual([{ threadId: gone, reason: 'the thread no longer exists' }]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { mkdirSync, statSync } from 'node:fs';
-import { lookOnlyOptions } from '../../app/open.js';
+import { readOnlyOptions } from '../../app/open.js';
 import { type LocalThreadkeeper, type OpenLocalOptions, openLocal } from '../../app/open-local.js';
 import { openPostgres, type PostgresThreadkeeper } from '../../app/open-postgres.js';
 import { invalidRequest, systemErrorCode, ThreadkeeperError } from '../../protocol/errors.js';
@@ -23,7 +23,7 @@ export interface CopyResult {
 
 /** Copies all threads of a home to a database. Throws `unsupported` when there is no such home. */
 export async function importCommand(command: CopyCommand): Promise<CopyResult> {
-  return await copyBetween(command, lookOnlyOptions(command.home), async (local, database) => {
+  return await copyBetween(command, readOnlyOptions(command.home), async (local, database) => {
     local.library.home.assertUsable();
     const importer = command.dryRun && (await database.isUntouched()) ? NOTHING_THERE : database.importer;
     const source = { reader: local.store, graph: local.graph };

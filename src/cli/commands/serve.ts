@@ -7,7 +7,7 @@ import type { ServeOptions } from '../parse-command.js';
 import { progressOn } from '../progress.js';
 import { reportErrors, warn } from '../report.js';
 
-/** The program is gone a second after its client: calls that run get most of it, and this is the rest. */
+/** How long to wait at the end for the parts to close. Running calls were waited for before that. */
 const END_MS = 250;
 
 /** Serves MCP on stdin and stdout until the client is gone; returns the exit code. */
@@ -22,7 +22,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     if (process.stdin.isTTY || options.store.kind === 'postgres') await starting;
     if (process.stdin.isTTY) await greet(await starting, options.store);
     const { readOnly } = options.store;
-    // The protocol takes half of the start: commands that do not speak it do without.
+    // Loading the protocol takes half of the start time, so the other commands do not load it.
     const { serveStdio } = await import('../../mcp/transports/stdio.js');
     if (!readOnly) starting.then((parts) => parts.repair()).catch((error: Error) => warn(error.message));
     const manager = starting.then((parts) => parts.manager);

@@ -23,13 +23,13 @@ export function errorBody({ code, message, hint }: ThreadkeeperError): { code: s
   return { code, message: cutText(message, 1000).toWellFormed(), hint: cutText(hint, 1000).toWellFormed() };
 }
 
-/** What went wrong as an error of the closed set; what was not foreseen keeps its details for the log. */
+/** The error as a ThreadkeeperError. An unexpected error keeps its details in `cause`, for the log. */
 export function asThreadkeeperError(error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
   const file = systemErrorPath(error);
   if (file !== undefined) return readFailure(file, error);
   return internalError(
-    'something unforeseen went wrong',
+    'an unexpected error occurred',
     'See the log of the server (stderr); calling again is safe.',
     error,
   );

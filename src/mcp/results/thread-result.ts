@@ -14,7 +14,7 @@ export function updateResult({ thread, warnings }: UpdatedThread, manager: Threa
   return threadResult(thread, warnings, manager);
 }
 
-/** The thread is there, and must not be made again, even when it cannot be read just now. */
+/** Succeeds even when the thread cannot be read: it exists, and must not be made again. */
 export async function newThreadResult(made: NewThread, manager: ThreadManager): Promise<ThreadResult> {
   const { thread, warnings } = made;
   try {

@@ -14,7 +14,7 @@ export interface TurnList {
 /** An opaque cursor; it belongs to one thread and one direction. */
 export function encodeTurnCursor(list: TurnList, cursor: TurnCursor): string {
   const { rolloutId, offset, item, itemId, from } = cursor;
-  // The place tells the turn; its id is there for a person who looks.
+  // The place identifies the turn; the id is for people who decode a cursor.
   const turnId = cutText(cursor.turnId, 40);
   return encodeCursor([list.threadId, list.order, turnId, rolloutId, offset, item, itemId, from]);
 }

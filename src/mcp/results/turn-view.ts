@@ -48,7 +48,7 @@ export interface TurnViews {
 const LONGEST_ERROR = 2000;
 /** No program makes ids that are longer; one that is can be damage or abuse. */
 const LONGEST_ID = 200;
-/** Less of a text than this is not worth a page of its own. */
+/** With less room than this an item is left out, not cut. */
 const LEAST_TEXT = 1000;
 
 const shortId = (id: string) => (id.length <= LONGEST_ID ? id : `${cutText(id, LONGEST_ID)}…`);

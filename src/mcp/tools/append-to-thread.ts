@@ -11,7 +11,7 @@ const DEEPEST = 100;
 
 const item = z.strictObject({
   type: z.enum(['userMessage', 'agentMessage', 'toolCall']),
-  text: messageParameter.optional().describe('Of a message.'),
+  text: messageParameter.optional().describe('Message text.'),
   tool: shortText.optional().describe('Of a toolCall, with arguments, output, status.'),
   arguments: z
     .record(z.string(), z.unknown())
@@ -29,7 +29,7 @@ export const appendToThread = defineTool({
   name: 'append_to_thread',
   title: 'Append to a thread',
   description:
-    'Appends messages and tool calls; they are stored when it answers. Loads the thread, which is then locked until close_thread. ' +
+    'Appends messages and tool calls; they are stored when it returns. Loads the thread, which is then locked until close_thread. ' +
     'A userMessage opens a turn and ends the one before. After an error follow its hint before repeating items.',
   kind: 'addingWrite',
   input: z.strictObject({
@@ -65,7 +65,7 @@ function conversationItem({ type, ...rest }: z.output<typeof item>, index: numbe
     return { type, tool, arguments: args, output, status };
   }
   if (extra.length === 0 && type !== 'toolCall' && text !== undefined) return { type, text };
-  const problem = extra.length > 0 ? `has ${extra.join(', ')}, which a ${type} does not take` : 'lacks what it needs';
+  const problem = extra.length > 0 ? `has ${extra.join(', ')}, which a ${type} does not take` : 'lacks required keys';
   throw invalidRequest(
     `items.${index} ${problem}`,
     'A userMessage or agentMessage has text; a toolCall has tool, and may have arguments, output and status.',

@@ -7,7 +7,7 @@ export const archiveThread = defineTool({
   name: 'archive_thread',
   title: 'Archive a thread',
   description:
-    'Archives a thread and all that it spawned. Use this to tidy up; unarchive_thread brings it back, nothing is deleted. What another program is writing stays, as failed; if that is the thread itself nothing moves.',
+    'Archives a thread and all that it spawned. Use this to tidy up; unarchive_thread brings it back, nothing is deleted. Threads that another program is writing are listed as failed; if the root is, nothing moves.',
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,

@@ -7,7 +7,7 @@ export const closeThread = defineTool({
   name: 'close_thread',
   title: 'Close a thread',
   description:
-    'Ends the open turn of a loaded thread and unlocks it, so that Codex can go on with it. Nothing happens when it is not loaded.',
+    'Ends the open turn of a loaded thread and unlocks it, so that Codex can resume it. Does nothing when it is not loaded.',
   kind: 'reversibleWrite',
   input: z.strictObject({ threadId: threadIdParameter }),
   output: z.object({ threadId: z.string(), closed: z.boolean(), warnings: z.array(z.string()).optional() }),

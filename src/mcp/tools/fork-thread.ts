@@ -7,11 +7,11 @@ export const forkThread = defineTool({
   name: 'fork_thread',
   title: 'Fork a thread',
   description:
-    'Makes a thread that goes on from another, and loads it. Use this to try another way and keep the original. An open turn is cut off in the fork.',
+    'Makes a thread that continues another and loads it. Use this to try another way and keep the original. An open turn is interrupted in the fork.',
   kind: 'addingWrite',
   input: z.strictObject({
     threadId: threadIdParameter,
-    lastTurnId: shortText.optional().describe('Last turn to take over, from read_thread. Default: all.'),
+    lastTurnId: shortText.optional().describe('Last turn to inherit, from read_thread. Default: all.'),
     name: nameParameter.unwrap().optional().describe("Default: the original's."),
   }),
   output: threadOutput,

@@ -16,7 +16,7 @@ const filterText = z.string().min(1).max(4000);
 const input = z.strictObject({
   limit: z.int().min(1).max(100).default(20).describe('Threads in a page.'),
   cursor: z.string().max(2000).optional().describe('nextCursor of the page before; other arguments unchanged.'),
-  sortBy: z.enum(THREAD_SORTS).default('updatedAt').describe('recencyAt: when a person last asked.'),
+  sortBy: z.enum(THREAD_SORTS).default('updatedAt').describe('recencyAt: start of the last turn.'),
   order: z.enum(['desc', 'asc']).default('desc').describe('desc: newest first.'),
   archived: z.enum(['exclude', 'only', 'include']).default('exclude').describe('Archived threads.'),
   sources: z.array(z.enum(SOURCE_KINDS)).min(1).optional().describe('Default: all but subagent and internal.'),
@@ -28,9 +28,7 @@ const input = z.strictObject({
   gitBranch: filterText.optional().describe('Exact branch name.'),
   search: filterText
     .optional()
-    .describe(
-      'Case-insensitive part of name, title, preview or first user message; what was said later is not searched.',
-    ),
+    .describe('Case-insensitive part of name, title, preview or first user message; later messages are not searched.'),
   parentThreadId: z.string().optional().describe('Direct children of this thread, of any source.'),
   ancestorThreadId: z.string().optional().describe('All descendants of this thread, of any source.'),
 });
@@ -42,7 +40,7 @@ export const listThreads = defineTool({
   title: 'List threads',
   description:
     'Lists coding-agent threads, newest first, in pages. Use this to find a thread id by directory, branch, text or parent. ' +
-    'total counts all matches; hidden, how many more archived threads and sub-agents match.',
+    'total counts all matches; hidden counts matching archived threads and sub-agents.',
   kind: 'read',
   input,
   output: z.object({

@@ -28,7 +28,7 @@ export const readThread = defineTool({
   description:
     'Reads one thread, archived or not: metadata and turns in pages, the newest 10 first. Use this to see what was said and done. ' +
     'Outputs of tools and reasoning show as …Chars unless includeOutputs. A result has at most 30,000 characters; ' +
-    'nextCursor goes on where it ended, even inside a turn.',
+    'nextCursor continues from its end, even inside a turn.',
   kind: 'read',
   input,
   output: z.object({

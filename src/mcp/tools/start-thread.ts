@@ -35,7 +35,7 @@ export const startThread = defineTool({
   output: threadOutput,
   async handler({ parentThreadId, ephemeral, ...params }, context) {
     if (parentThreadId === undefined && (params.agentRole !== undefined || params.agentNickname !== undefined)) {
-      throw invalidRequest('agentRole and agentNickname are of a spawned thread', 'Give parentThreadId too.');
+      throw invalidRequest('agentRole and agentNickname need a spawned thread', 'Give parentThreadId too.');
     }
     const parent = parentThreadId === undefined ? undefined : await threadIdArgument(parentThreadId, context);
     const started = { ...params, parentThreadId: parent, isEphemeral: ephemeral };

@@ -7,7 +7,7 @@ export const unarchiveThread = defineTool({
   name: 'unarchive_thread',
   title: 'Unarchive a thread',
   description:
-    'Brings an archived thread and all that it spawned back. Use this to undo archive_thread, or to go on with an archived thread.',
+    'Unarchives a thread and all that it spawned. Use this to undo archive_thread, or to continue an archived thread.',
   kind: 'reversibleWrite',
   input: z.strictObject({
     threadId: threadIdParameter,

@@ -19,7 +19,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
   readonly #stateDb: StateDbHandle;
   readonly #rollouts: RolloutAgentGraph;
   #rows: { db: StateDb; edges: SpawnEdgeRows } | undefined;
-  #lacking: { key: string; at: number; below: EdgesBelow } | undefined;
+  #missingEdges: { key: string; at: number; below: EdgesBelow } | undefined;
 
   constructor(stateDb: StateDbHandle, rollouts: RolloutAgentGraph) {
     this.#stateDb = stateDb;
@@ -57,9 +57,9 @@ export class SqliteAgentGraph implements AgentGraphStore {
     try {
       if (rows) {
         const { db, edges } = rows;
-        const lacking = await this.#edgesThatTheTableLacks(db, edges);
+        const missingEdges = await this.#findMissingEdges(db, edges);
         const ofRows = (parents: readonly ThreadId[]) => db.read(() => edges.below(parents).flatMap(edgeFromRow));
-        return await walk(async (parents) => [...(await ofRows(parents)), ...(await lacking(parents))]);
+        return await walk(async (parents) => [...(await ofRows(parents)), ...(await missingEdges(parents))]);
       }
     } catch (error) {
       if (!(error instanceof StateDbLost)) throw error;
@@ -68,16 +68,16 @@ export class SqliteAgentGraph implements AgentGraphStore {
     return await walk(edgesByParent(await this.#rollouts.edges()));
   }
 
-  async #edgesThatTheTableLacks(db: StateDb, edges: SpawnEdgeRows): Promise<EdgesBelow> {
+  async #findMissingEdges(db: StateDb, edges: SpawnEdgeRows): Promise<EdgesBelow> {
     const key = `${await db.read(() => edges.population())} ${await this.#rollouts.population(LOOK_MS)}`;
-    const known = this.#lacking;
+    const known = this.#missingEdges;
     if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
     const { spawned, indexed } = await db.read(() => ({
       spawned: edges.spawnedWithoutEdge(),
       indexed: new Set(edges.threadIds()),
     }));
     const below = edgesByParent([...spawned.flatMap(edgeFromSource), ...(await this.#rollouts.edges(indexed))]);
-    this.#lacking = { key, at: Date.now(), below };
+    this.#missingEdges = { key, at: Date.now(), below };
     return below;
   }
 }

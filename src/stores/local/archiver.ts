@@ -56,13 +56,13 @@ export class Archiver {
   }
 
   /**
-   * Ends a move that a killed program left half-way: the files are in both directories then, as two names of one, and those
-   * go that are not where the thread is. Best effort: while another program writes the thread, a later look ends it.
+   * Completes a move that a killed program left half-way: the files then have names in both directories, and the names
+   * on the wrong side are removed. Best effort: while another program writes the thread, nothing is done.
    */
-  async settle(threadId: ThreadId): Promise<void> {
-    if (!this.#hasTwin(threadId)) return;
+  async completeInterruptedMove(threadId: ThreadId): Promise<void> {
+    if (!this.#hasLeftOver(threadId)) return;
     try {
-      await this.#settle(threadId);
+      await this.#completeInterruptedMove(threadId);
     } catch (error) {
       if (error instanceof ThreadkeeperError && error.code === 'conflict') return;
       const reason = error instanceof Error ? error.message : error;
@@ -70,7 +70,7 @@ export class Archiver {
     }
   }
 
-  async #settle(threadId: ThreadId): Promise<void> {
+  async #completeInterruptedMove(threadId: ThreadId): Promise<void> {
     const { home, catalog } = this.#local;
     const lock = await acquireWriterLock(home, threadId);
     try {
@@ -91,7 +91,7 @@ export class Archiver {
     }
   }
 
-  #hasTwin(threadId: ThreadId): boolean {
+  #hasLeftOver(threadId: ThreadId): boolean {
     const { catalog } = this.#local;
     return catalog.filesFor(threadId).some(({ rolloutId }) => {
       const [first, ...others] = catalog.copiesFor(rolloutId);

@@ -1,4 +1,4 @@
-import { adopt } from './index/adoption.js';
+import { copyToCodexDb } from './index/copy-to-codex.js';
 import type { Warn } from './local-home.js';
 import type { RolloutLibrary } from './rollout/rollout-library.js';
 import { openCodexStateDb, openIndex, type StateDbConfig } from './state-db/open-state-db.js';
@@ -6,12 +6,12 @@ import type { StateDb } from './state-db/state-db.js';
 import type { StateDbHandle } from './state-db/state-db-handle.js';
 import { type SkippedStateDb, StateDbFinder, type StateDbSearch } from './state-db/state-db-search.js';
 
-/** One that cannot be used is tried again after this at the earliest. */
+/** An unusable DB is retried after this at the earliest, milliseconds. Also the poll interval. */
 const RETRY_MS = 2000;
 
 /**
  * Codex's state DB while the program runs. It can be there at the start, appear later (Codex was started), be held or
- * half-filled for a while, or be replaced by Codex: whenever it can be used it is, and gets what it lacks and we know.
+ * half-filled for a while, or be replaced by Codex: it is used whenever it can be, and first gets names it lacks.
  */
 export class CodexStateDb {
   readonly #library: RolloutLibrary;
@@ -45,8 +45,8 @@ export class CodexStateDb {
   }
 
   /**
-   * Takes it when it is there, can be used and is not taken yet. Throws `resource_exhausted` where no more files can be
-   * opened: then what served goes on. Those that come at once wait for the same look.
+   * Opens and serves Codex's DB if it exists and is usable. Throws `resource_exhausted` when no more files can be
+   * opened; the status then stays as it was. Concurrent calls share one check.
    */
   async look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
@@ -55,7 +55,7 @@ export class CodexStateDb {
     await this.#looking;
   }
 
-  /** Looks now, before each write from here on, and from time to time for those who only read. */
+  /** Checks for Codex's DB now, before each write from now on, and every RETRY_MS if the index may be created. */
   async start(): Promise<void> {
     this.#handle.look = () => this.look();
     await this.look().catch((error: Error) => this.#handle.wait(error.message));
@@ -64,7 +64,7 @@ export class CodexStateDb {
     this.#timer.unref();
   }
 
-  /** Ends the looking; one that is on its way is waited for. */
+  /** Stops the polling, and waits for a check that is running. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
@@ -101,7 +101,7 @@ export class CodexStateDb {
       return;
     }
     this.#failed = { file: undefined, at: 0 };
-    if (!this.#isClosed) await this.#give(stateDb);
+    if (!this.#isClosed) await this.#copyToCodex(stateDb);
     if (this.#isClosed) stateDb.close();
     else this.#handle.serve(stateDb);
   }
@@ -113,14 +113,14 @@ export class CodexStateDb {
     this.#warn(message);
   }
 
-  /** What it lacks and we know goes there, and ours is not used any more. */
-  async #give(codexDb: StateDb): Promise<void> {
+  /** Writes into Codex's DB what it lacks (names, closed edges) and threadkeeper knows. */
+  async #copyToCodex(codexDb: StateDb): Promise<void> {
     if (this.#config.own !== 'create' || codexDb.readOnly) return;
     const { status } = this.#handle;
     const isOpen = status.kind === 'index';
     const own = isOpen ? status.db : (await openIndex({ ...this.#config, own: 'existing' })).stateDb;
     try {
-      await adopt(codexDb, this.#library, own);
+      await copyToCodexDb(codexDb, this.#library, own);
     } catch (error) {
       this.#warn(
         `names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`,

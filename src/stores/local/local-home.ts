@@ -85,13 +85,13 @@ export class LocalHome {
     this.home.assertWritable();
     throw conflict(
       `Codex’s state DB cannot be written now (${status.reason})`,
-      'Nothing was changed: Codex would not see it. Try again in a moment. If it stays so, start Codex once, which makes or mends its DB; threadkeeper doctor says what stands in the way.',
+      'Nothing was changed: Codex would not see it. Try again in a moment. If it stays so, start Codex once, which creates or repairs its DB; threadkeeper doctor shows the cause.',
     );
   }
 
   /**
    * Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on.
-   * One that is held so that not even reads pass is left alone for a while, and files serve meanwhile.
+   * After a read finds it locked, no read is tried for HELD_MS, and files serve meanwhile.
    */
   async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
     const { rows } = this;

@@ -60,7 +60,7 @@ export class LocalThreadStore implements ThreadStore {
   readonly #previews: PreviewReader;
   readonly #indexUpdater: IndexUpdater;
   readonly #writer: MetadataWriter;
-  readonly #mover: Archiver;
+  readonly #archiver: Archiver;
   readonly #live: LiveThreads;
 
   constructor({ library, stateDb, isReadOnly, durability, warn }: LocalThreadStoreOptions) {
@@ -70,7 +70,7 @@ export class LocalThreadStore implements ThreadStore {
     this.#indexUpdater = new IndexUpdater(this.#local);
     this.#live = new LiveThreads(this.#local, this.#resolver, durability);
     this.#writer = new MetadataWriter(this.#local, this.#resolver, this.#live);
-    this.#mover = new Archiver(this.#local, this.#resolver, this.#live);
+    this.#archiver = new Archiver(this.#local, this.#resolver, this.#live);
     this.#listing = new LocalListing(this.#local, this.#resolver, this.#indexUpdater);
     const description = () => {
       return `${library.home.root} (${described(stateDb.status)})`;
@@ -217,21 +217,21 @@ export class LocalThreadStore implements ThreadStore {
     const { threadId } = thread;
     assertOwn(thread);
     if (thread.file.isArchived === isArchived) {
-      if (!options?.dryRun) await this.#mover.settle(threadId);
+      if (!options?.dryRun) await this.#archiver.completeInterruptedMove(threadId);
       return false;
     }
     await this.#local.readyToWrite();
-    const hidden = isArchived && options?.warn ? this.#mover.hiddenWhenArchived(thread) : undefined;
-    if (options?.dryRun) await this.#mover.assertMovable(thread);
+    const hidden = isArchived && options?.warn ? this.#archiver.hiddenWhenArchived(thread) : undefined;
+    if (options?.dryRun) await this.#archiver.assertMovable(thread);
     const isMoved =
-      options?.dryRun || (isArchived ? await this.#mover.archive(thread) : await this.#mover.unarchive(thread));
+      options?.dryRun || (isArchived ? await this.#archiver.archive(thread) : await this.#archiver.unarchive(thread));
     if (isMoved && hidden !== undefined) options?.warn?.(hidden);
     return isMoved;
   }
 
   /** Puts right what a killed program left half-way. */
   async repair(): Promise<void> {
-    const parts = { local: this.#local, listing: this.#listing, resolver: this.#resolver, mover: this.#mover };
+    const parts = { local: this.#local, listing: this.#listing, resolver: this.#resolver, archiver: this.#archiver };
     await repairHome(parts);
   }
 

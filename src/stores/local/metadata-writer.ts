@@ -136,13 +136,13 @@ export class MetadataWriter {
     const recorder = open?.recorder ?? RolloutRecorder.open({ file: file.path, mode: meta.historyMode });
     return {
       append(change) {
-        // What waits there comes first, and was promised already.
+        // The items that the recorder has queued are written first.
         recorder.write();
         recorder.add([slimMetaItem(open?.meta ?? meta, change)]);
         try {
           recorder.write();
         } catch (error) {
-          recorder.takeBack(1);
+          recorder.dropLast(1);
           throw error;
         }
       },
@@ -206,7 +206,7 @@ export class MetadataWriter {
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
     const { row } = thread;
     const isIndex = this.#local.status.kind === 'index';
-    // What differs from Codex's row is news for the rollout too; else the rollout has to be read to know.
+    // A value that differs from Codex's row is new to the rollout too. Otherwise the rollout has to be read.
     const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
     const needsSummary = (touchesRollout(fields) && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;

@@ -18,7 +18,7 @@ export class RolloutAgentGraph implements AgentGraphStore {
     this.#library = library;
   }
 
-  /** Keeps nothing: an edge that the child's rollout does not tell cannot be. */
+  /** Stores nothing. Throws `unsupported` for an edge that the child's rollout does not name. */
   async upsertSpawnEdge({ parentThreadId, childThreadId, status }: SpawnEdge): Promise<void> {
     this.#library.catalog.refresh();
     const edge = await this.#edgeTo(childThreadId);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import {
   conflict,
   internalError,
-  isWithoutResources,
+  isResourceExhausted,
   readFailure,
   systemErrorCode,
   ThreadkeeperError,
@@ -31,19 +31,19 @@ import type { ThreadRow } from './state-db/thread-rows.js';
 export interface ResolvedThread {
   readonly threadId: ThreadId;
   readonly file: RolloutFile;
-  /** Undefined for a file without a session_meta that parses; then the file's name speaks. */
+  /** Undefined for a file without a session_meta that parses; then the id in the file's name counts. */
   readonly meta: SessionMeta | undefined;
   readonly row: ThreadRow | undefined;
   /** The thread that the content says it is, where that is another one: then nothing is written under this id. */
   readonly ownerId?: ThreadId | undefined;
 }
 
-/** A look at the files younger than this is good enough for what a list shows. */
+/** A check for a file with the exact name reuses a catalog refresh younger than this, milliseconds. */
 const LOOK_MS = 500;
-/** Of threads that move one after another not each needs a look of its own. */
+/** A search reuses a catalog refresh that is younger than this, milliseconds. */
 const RECENT_MS = 100;
-/** In a home where a look is long, one of so many milliseconds is spent on looks. */
-const LOOK_SHARE = 10;
+/** A refresh that takes n milliseconds is reused for REFRESH_REUSE_FACTOR * n milliseconds. */
+const REFRESH_REUSE_FACTOR = 10;
 /** Threads that other programs move all the time are looked for again for this long. */
 const MOVES_MS = 1000;
 
@@ -162,7 +162,7 @@ export class ThreadResolver {
     throw threadNotFound(threadId, this.#whereLooked(row));
   }
 
-  /** A row of Codex's can name a copy: the file with the thread's own name wins, as in a list. */
+  /** True if the row names a copy of the rollout and a file with the exact name exists: that file wins. */
   #isBehindExactName(file: RolloutFile, threadId: ThreadId): boolean {
     if (file.isExact && file.threadId === threadId) return false;
     this.#local.catalog.refresh(LOOK_MS);
@@ -194,7 +194,7 @@ export class ThreadResolver {
       );
     }
     const meta = await ownMeta(file);
-    // One without a first line may still get it.
+    // A file without a session_meta may get one later, so its size is part of the key.
     this.#metas.set(file.path, { identity: meta ? identity : `${identity} ${size}`, meta });
     return meta;
   }
@@ -205,8 +205,8 @@ export class ThreadResolver {
     failedBefore?: Unreadable,
   ): Promise<ResolvedThread | undefined> {
     const { catalog } = this.#local;
-    // What this process moves the catalog knows at once; a thread that is not where it was is looked for anew.
-    await catalog.refreshInSlices(Math.max(RECENT_MS, LOOK_SHARE * catalog.lookMs));
+    // The catalog knows this process's own moves at once. It is refreshed again if the thread has no file where it was.
+    await catalog.refreshInSlices(Math.max(RECENT_MS, REFRESH_REUSE_FACTOR * catalog.refreshMs));
     if (!catalog.filesFor(threadId).some((file) => existsSync(file.path))) catalog.refresh();
     // A file that moved from a directory not listed yet to one that was would be in neither.
     for (let again = 0; again < 2 && catalog.filesFor(threadId).length === 0; again += 1) catalog.refresh();
@@ -218,7 +218,7 @@ export class ThreadResolver {
         const meta = await this.metaOf(file);
         if (meta?.id === threadId) return { threadId, file, meta, row };
         if (!meta && isNoThread((await this.#local.summaries.head(file)).metadata)) empty ??= file;
-        // Its name says whose it is, where its content says nothing or names another thread.
+        // The file name decides where the content has no id or names another thread.
         else byName ??= { threadId, file, meta: meta && { ...meta, id: threadId }, row, ownerId: meta?.id };
       } catch (error) {
         if (isVanished(error)) {
@@ -328,7 +328,7 @@ async function readingFiles<T>(thread: ResolvedThread, read: (thread: ResolvedTh
   try {
     return await read(thread);
   } catch (error) {
-    throw isWithoutResources(error) ? readFailure(thread.file.path, error) : error;
+    throw isResourceExhausted(error) ? readFailure(thread.file.path, error) : error;
   }
 }
 
@@ -346,7 +346,7 @@ export function assertOwn({ threadId, ownerId, file }: ResolvedThread): void {
   );
 }
 
-/** Its row says where a thread is, and its directory says nothing. */
+/** The error for a thread whose row names a file below a directory that was skipped. */
 function unreadableDirectory(threadId: ThreadId, row: ThreadRow, { path: directory, why }: LeftOut): ThreadkeeperError {
   return unsupported(
     `thread ${threadId} cannot be read: its rollout ${row.rolloutPath} lies below ${directory} (${why})`,

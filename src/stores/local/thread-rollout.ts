@@ -21,7 +21,7 @@ export async function* threadRollout(
 ): AsyncGenerator<RolloutLine> {
   const number = numbering(thread);
   const first = await ownMeta(thread.threadId, history());
-  const said = new SaidByMetas();
+  const said = new MetaValues();
   const head: RolloutLine = first ?? { ...madeMeta(thread), timestamp: iso(thread.createdAt), ordinal: undefined };
   const meta = parseSessionMeta(head);
   yield number(said.observe({ ...head, payload: withoutBase({ ...head.payload, ...patchedKeys(thread) }) }));
@@ -43,7 +43,7 @@ export async function* threadRollout(
 }
 
 /** What the metas of a file say in the end. */
-class SaidByMetas {
+class MetaValues {
   #git: GitInfo = {};
   #memoryMode = 'enabled';
 

@@ -94,7 +94,7 @@ class RolloutTurnSource implements TurnSource<Position> {
     const source = new RolloutTurnSource(lineage, segments, loadedLines);
     try {
       for (const { file, endByteOffset } of [...lineage.segments].reverse()) {
-        // Before the file is opened: of one that is replaced meanwhile nothing is kept under the name of the new one.
+        // Taken before the open: if the file is replaced in between, no count is kept under the new file's identity.
         const stat = statOf(file.path);
         const identity = `${file.path} ${stat?.ino} ${stat?.size} ${stat?.mtimeMs}`;
         const bytes = await openRollout(file.path);

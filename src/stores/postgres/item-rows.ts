@@ -7,13 +7,13 @@ import { toJsonb, toText } from './db/jsonb.js';
 import type { SqlRow } from './db/postgres-db.js';
 import type { Database } from './db/ready-db.js';
 
-/** An item as it goes into the table. `json` is one object of the list that `ITEMS_OF_JSON` reads. */
+/** An item as it goes into the table. `json` is one object of the list that `selectFromJson` reads. */
 export interface ItemRow {
   readonly ordinal: number;
   readonly json: string;
 }
 
-/** The rows in a JSON list, as a statement can select from it. */
+/** The columns that an item fills, except the thread id. */
 export const ITEM_COLUMNS = 'ordinal, said_at, type, event, bytes, payload, metadata';
 
 export const selectFromJson = (place: string): string =>
@@ -110,4 +110,4 @@ export function lineFromRow(row: SqlRow, mode: HistoryMode): RolloutLine {
 }
 
 const tooLarge = (what: string) =>
-  new ThreadkeeperError('resource_exhausted', `an item ${what}`, 'Nothing of this call was taken. Make it smaller.');
+  new ThreadkeeperError('resource_exhausted', `an item ${what}`, 'This call stored nothing. Make the item smaller.');

@@ -1,4 +1,4 @@
-import { conflict, linesWait, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
+import { appendFailure, conflict, ThreadkeeperError, threadNotFound } from '../../protocol/errors.js';
 import type { HistoryMode } from '../../protocol/history-mode.js';
 import type { ThreadId } from '../../protocol/ids.js';
 import { keptItems, type RolloutItem } from '../../protocol/rollout-item.js';
@@ -11,7 +11,7 @@ import type { Database } from './db/ready-db.js';
 import { ITEM_COLUMNS, type ItemRow, itemRow, selectFromJson, splitIntoBatches } from './item-rows.js';
 import { ItemTurns } from './item-turns.js';
 import { insertSql, THREAD_COLUMNS, threadColumns, threadFromRow } from './thread-row.js';
-import { heldLease, type Lease, type WriterLeases } from './writer-leases.js';
+import { type Lease, validLeaseSql, type WriterLeases } from './writer-leases.js';
 
 /** A thread that this process has open for writing, under a lease. */
 interface OpenThread {
@@ -20,7 +20,7 @@ interface OpenThread {
   /** The thread as it was made, for as long as it has no row. */
   made: { readonly thread: StoredThread; readonly row: ReadonlyMap<string, SqlValue> } | undefined;
   nextOrdinal: number;
-  /** What waits to be written. The ordinals are given: writing it twice is writing it once. */
+  /** Rows that are still to be written. Their ordinals are set, so a repeated write has no effect. */
   waiting: ItemRow[];
 }
 
@@ -107,7 +107,7 @@ export class PostgresLiveThreads {
     } catch (error) {
       const waiting = this.#open.get(threadId)?.waiting.length ?? 0;
       if (waiting === 0 || !(error instanceof ThreadkeeperError)) throw error;
-      throw linesWait(error, waiting);
+      throw appendFailure(error, waiting);
     }
   }
 
@@ -143,11 +143,11 @@ export class PostgresLiveThreads {
     await Promise.allSettled([...this.#open.keys()].map((threadId) => this.discard(threadId)));
   }
 
-  /** Writes rows in the one statement that makes sure of the lease. */
+  /** Writes rows in one statement that also checks the lease. */
   async #write(open: OpenThread, json: string): Promise<void> {
     const { threadId, token } = open.lease;
     const [row] = await this.#db.query(
-      `WITH held AS (${heldLease('$1', '$2')}), added AS (
+      `WITH held AS (${validLeaseSql('$1', '$2')}), added AS (
         INSERT INTO {items} (thread_id, ${ITEM_COLUMNS}) SELECT $1, ${ITEM_COLUMNS} FROM held, ${selectFromJson('$3')}
         ON CONFLICT DO NOTHING
       ) SELECT count(*) AS held FROM held`,
@@ -182,7 +182,7 @@ export class PostgresLiveThreads {
   async #underLease(open: OpenThread, action: (query: Query) => Promise<unknown>): Promise<void> {
     const { threadId, token } = open.lease;
     const isHeld = await this.#db.transaction(async (query) => {
-      const held = await query(heldLease('$1', '$2'), [threadId, token]);
+      const held = await query(validLeaseSql('$1', '$2'), [threadId, token]);
       if (held.length > 0) await action(query);
       return held.length > 0;
     });
@@ -194,8 +194,8 @@ export class PostgresLiveThreads {
     this.#open.delete(threadId);
     this.#leases.forget(lease);
     return conflict(
-      `this server did not renew its hold on thread ${threadId} in time and has lost it`,
-      'What was sent now is not written. Read the thread, then call again: it is opened anew if nobody else has it.',
+      `this server did not renew its lease on thread ${threadId} in time and has lost it`,
+      'Items of this call are not written. Read the thread, then call again: it is reopened if nobody else has it.',
     );
   }
 

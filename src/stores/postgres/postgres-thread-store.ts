@@ -25,7 +25,7 @@ import { ItemTurns } from './item-turns.js';
 import { PostgresListing } from './listing.js';
 import { PostgresLiveThreads } from './live-threads.js';
 import { changedColumns, THREAD_COLUMNS, threadFromRow, updateSql } from './thread-row.js';
-import { isWritten, WriterLeases } from './writer-leases.js';
+import { WriterLeases, writerSql } from './writer-leases.js';
 
 export interface PostgresThreadStoreOptions {
   /** Closed with the store. */
@@ -72,7 +72,7 @@ export class PostgresThreadStore implements ThreadStore {
   async listTurns(params: ListTurnsParams): Promise<TurnPage> {
     const { threadId } = params;
     const { historyMode: mode } = await this.readThread(threadId);
-    const isLive = async () => (await this.#db.query(isWritten('$1'), [threadId])).length > 0;
+    const isLive = async () => (await this.#db.query(writerSql('$1'), [threadId])).length > 0;
     const source = await ItemTurns.open(this.#db, threadId, mode);
     return { ...(await new TurnPager(source, { mode, isLive }).page(params)), warnings: [] };
   }

@@ -11,21 +11,21 @@ export interface Lease {
   readonly token: string;
 }
 
-/** True where the lease of these two parameters holds; until the transaction ends nobody takes it over. */
-export const heldLease = (threadId: string, token: string): string =>
+/** SQL that returns a row while the lease is valid, and blocks a takeover until the transaction ends. */
+export const validLeaseSql = (threadId: string, token: string): string =>
   `SELECT FROM {writers} WHERE thread_id = ${threadId} AND token = ${token} AND expires_at > clock_timestamp() FOR SHARE`;
 
 /** True where somebody writes the thread of this parameter. */
-export const isWritten = (threadId: string): string =>
+export const writerSql = (threadId: string): string =>
   `SELECT FROM {writers} WHERE thread_id = ${threadId} AND expires_at > clock_timestamp()`;
 
-/** Rows of servers that ended without a word are of no use after this. */
+/** Leases that expired more than this many days ago are deleted. */
 const STALE_DAYS = 1;
 
 /**
  * One writer for each thread, across servers: a lease that runs out unless its holder renews it. All times are the
- * database's, so that no clock matters. What is written under a lease checks it in the same statement: a holder that
- * slept through its end writes nothing.
+ * database's, so local clocks do not matter. A write under a lease checks it in the same statement: a holder
+ * whose lease has expired writes nothing.
  */
 export class WriterLeases {
   readonly #db: Database;
@@ -56,7 +56,7 @@ export class WriterLeases {
 
   /** Throws `conflict` when somebody other than the holder of `mine` writes the thread. */
   async assertFree(query: Query, threadId: ThreadId, mine?: Lease): Promise<void> {
-    const held = await query(`${isWritten('$1')} AND token IS DISTINCT FROM $2::uuid`, [threadId, mine?.token ?? null]);
+    const held = await query(`${writerSql('$1')} AND token IS DISTINCT FROM $2::uuid`, [threadId, mine?.token ?? null]);
     if (held.length > 0) throw await this.#heldByAnother(query, threadId);
   }
 
@@ -71,7 +71,7 @@ export class WriterLeases {
     await this.#db.query('DELETE FROM {writers} WHERE token = $1', [token]);
   }
 
-  /** A lease that is lost. */
+  /** Stops renewing a lease. */
   forget({ token }: Pick<Lease, 'token'>): void {
     this.#held.delete(token);
     if (this.#held.size > 0) return;
@@ -79,7 +79,7 @@ export class WriterLeases {
     this.#timer = undefined;
   }
 
-  /** Not waited for: what is missed is made up for at the next time, or noticed by whoever writes. */
+  /** Not awaited. After a failure the next timer renews the lease, or the next write finds it expired. */
   #renew(): void {
     this.#db
       .query(
@@ -104,7 +104,7 @@ export class WriterLeases {
     const seconds = Math.max(1, Number(row?.['seconds'] ?? 1));
     return conflict(
       `thread ${threadId} is open for writing in another server (${row?.['holder'] ?? 'just gone'})`,
-      `Close it there with close_thread. If that server is gone, call again in ${seconds} s: then its hold has run out.`,
+      `Close it there with close_thread. If that server is gone, call again in ${seconds} s: its lease ends then.`,
     );
   }
 }

@@ -804,7 +804,7 @@ describe('a DB that goes away while the server runs', () => {
     ],
   ])(
     'because it %s leaves the files to serve, a warning, and no write into the old one',
-    async (_, breakIt, isWritten) => {
+    async (_, breakIt, writerSql) => {
       const home = new TestHome();
       const db = home.stateDb();
       const { id, file } = home.rollout({ turns: [['in the file', 'a']] });
@@ -816,7 +816,7 @@ describe('a DB that goes away while the server runs', () => {
       expect((await manager.listThreads(ALL)).total).toBe(1);
       const write = manager.updateThreadMetadata(id, { name: 'N' });
       // Where a file of that name exists Codex may fill it: a write that it would not see is refused.
-      if (isWritten) expect((await write).thread.name).toBe('N');
+      if (writerSql) expect((await write).thread.name).toBe('N');
       else expect(await errorOf(write)).toMatchObject({ code: 'conflict' });
       expect(db.prepare('SELECT title FROM threads').pluck().get()).toBe('');
       expect(warnings[0]).toContain('cannot be used any more');

@@ -7,7 +7,7 @@ const MADE_UP = 'Nothing needs to be done: threadkeeper takes it from the rollou
 const SORT_OUT =
   'Codex follows its table, threadkeeper too: archive the threads one by one (includeDescendants: false).';
 
-/** The table of spawn edges beside what the rollouts say of their parents. */
+/** Compares the table of spawn edges with the parents that the rollouts name. */
 export function edgeFindings(rollouts: ReadonlyMap<string, CheckedRollout>, edges: readonly SpawnEdgeRow[]): Finding[] {
   const parents = new Map(edges.map((edge) => [edge.childThreadId, edge.parentThreadId]));
   const findings: Finding[] = [];

@@ -65,7 +65,7 @@ export async function checkHome(library: RolloutLibrary, stateDb: StateDb | unde
   };
 }
 
-/** What disagrees with our own index is for us to mend. */
+/** A finding about the index itself gets RESYNC as its remedy. */
 function withOwnRemedy(found: Finding): Finding {
   return /row|archived state|edge/.test(found.kind) ? { ...found, remedy: RESYNC } : found;
 }

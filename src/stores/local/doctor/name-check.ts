@@ -6,7 +6,7 @@ import type { CheckedRollout } from './rollout-check.js';
 
 const SET_AGAIN = 'Start the threadkeeper server once, or set the name again.';
 
-/** The name index beside the threads that there are, and beside Codex's rows if it has any. */
+/** Compares the name index with the threads that exist, and with Codex's rows if there are any. */
 export function nameFindings(
   { names }: RolloutLibrary,
   rollouts: ReadonlyMap<string, CheckedRollout>,

@@ -18,7 +18,7 @@ export interface CheckedRollout {
 }
 
 const NO_CONTENT =
-  'A thread that is just being started has its content the next time. Else it is left over from a thread of which nothing was written, and nothing needs to be done.';
+  'If the thread is just being started, run doctor again. Otherwise nothing was ever written to it, and nothing needs to be done.';
 const UNREADABLE =
   'Give the user that runs threadkeeper permission to read it; or it is damaged, and a backup may help.';
 const NAMED = 'Nothing needs to be done: a list goes by what the file says, and both ids find it.';

@@ -15,9 +15,9 @@ const OUTSIDE =
   'Two cases. A home that is shared with another system (WSL, a container): nothing needs to be done, the path is right there. A copy of a home: give Codex an empty directory as CODEX_SQLITE_HOME, or copy again without state_*.sqlite*; Codex then makes the rows anew from the files.';
 const WITHOUT_FILE =
   'Two cases. The file was moved, or is not synced yet: bring it back to that path. The thread was deleted: nothing needs to be done, no list shows it.';
-const REBUILT = 'Codex takes the rollout’s word when it indexes the thread again.';
+const REBUILT = 'Codex takes the values of the rollout when it indexes the thread again.';
 
-/** Where a row says that its rollout is, and what it says of it, beside the rollout. */
+/** Compares the path and the metadata of a row with its rollout. */
 export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOurs: boolean): Promise<Finding[]> {
   const { catalog, home } = library;
   const threadId = asThreadId(row.id);
@@ -60,8 +60,8 @@ function isBehind(file: RolloutFile, row: ThreadRow): boolean {
 }
 
 /**
- * What a row of Codex's says otherwise than the rollout, of what Codex keeps in both. The beginning of a file tells most;
- * only where it differs the rest is read, as later lines may say otherwise.
+ * The fields that Codex keeps in both, and that differ in row and rollout. The head of a file has most of them;
+ * the rest is read only if the head differs, as later lines may change a value.
  */
 async function differences(library: RolloutLibrary, file: RolloutFile, row: ThreadRow): Promise<string[]> {
   try {

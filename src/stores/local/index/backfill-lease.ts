@@ -47,7 +47,7 @@ export class BackfillLease {
     const row = this.#db.get('SELECT status, lease_owner, lease_until_ms FROM backfill_state WHERE id = 1');
     if (row?.['status'] === 'complete') return false;
     const until = row?.['lease_until_ms'];
-    // Further off than any lease lasts is no lease.
+    // A lease that ends more than LEASE_MS from now is invalid.
     const isRunning = typeof until === 'number' && until >= now && until <= now + LEASE_MS;
     const holder = row?.['lease_owner'];
     const isAnothers = typeof holder === 'string' && holder !== this.#owner && !this.#isDead(holder);

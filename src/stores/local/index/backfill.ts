@@ -58,9 +58,9 @@ export class Backfill {
         else await sleep(POLL_MS);
       } catch (error) {
         // Another process has the lease, or the DB for a moment: that is what waiting is for.
-        const isPassing =
+        const isTransient =
           error instanceof LeaseLost || (error instanceof ThreadkeeperError && error.code === 'conflict');
-        if (!isPassing) throw error;
+        if (!isTransient) throw error;
       }
     }
     return undefined;

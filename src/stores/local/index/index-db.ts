@@ -60,7 +60,7 @@ export class IndexDb {
     this.#filled = stateDb;
     try {
       if (stateDb.readOnly) {
-        // Only looked at: it is of use when it is complete already.
+        // A read-only DB cannot be filled: it is used only if it is already complete.
         const { isComplete } = await stateDb.read(() => backfillProgress(stateDb));
         if (isComplete) this.#handOut(stateDb);
         else this.problem = `${path.basename(stateDb.file)} is not filled yet`;

@@ -22,7 +22,7 @@ interface Seen {
 
 /**
  * Keeps our own state DB true to the files after its backfill: rollouts that appear, grow, move or vanish behind our
- * back are indexed again before the next list. Which ones were written to the OS tells, so that no call walks them all.
+ * back are indexed again before the next list. OS watches report the files that were written to, so no call checks all.
  */
 export class IndexUpdater {
   readonly #local: LocalHome;
@@ -66,7 +66,7 @@ export class IndexUpdater {
     try {
       isDone = await this.#compare(dirty, isWholeLook);
     } catch (error) {
-      this.#tellBehind(error);
+      this.#warnBehind(error);
     }
     if (isDone) this.#generation = generation;
     if (isDone && isWholeLook) this.#wholeLookAt = Date.now();
@@ -83,12 +83,12 @@ export class IndexUpdater {
     try {
       await this.#index([file]);
     } catch (error) {
-      this.#tellBehind(error);
+      this.#warnBehind(error);
     }
   }
 
   /** An index that cannot be written is no reason to fail: files serve where it does not. */
-  #tellBehind(error: unknown): void {
+  #warnBehind(error: unknown): void {
     if (!(error instanceof ThreadkeeperError) && !(error instanceof StateDbLost)) throw error;
     this.#local.warn(`the index is behind the files for now (${error.message})`);
   }
@@ -150,7 +150,7 @@ export class IndexUpdater {
     const { rows } = this.#local;
     if (!rows) return;
     await this.#local.writeRows((threads) => {
-      // A file that holds its thread no longer takes the row along.
+      // Deletes the row of a file that no longer holds its thread.
       for (const file of without)
         if (threads.get(file.threadId)?.rolloutPath === file.path) threads.delete(file.threadId);
       this.#indexer.write(rows.db, indexed);

@@ -52,7 +52,7 @@ export class LocalListing {
     for (;;) {
       const { db } = this.#local.stateDb;
       const page = await this.#list(params);
-      // Rows and files were of two minds when the handle came or went meanwhile, or was held for one of them.
+      // Rows and files do not match if the state DB was opened, closed or locked between reading them: list again.
       if (page && this.#local.stateDb.db === db) return page;
       this.#reconciler.forget();
     }
@@ -128,10 +128,10 @@ export class LocalListing {
     return next && { ...next, without: without + next.without };
   }
 
-  /** Undefined for a row whose file has no content any more: it can be listed as little as it can be read. */
+  /** Undefined for a row whose file has no content any more: neither a list nor a read returns it. */
   async #threadFromIndexedRow(row: ThreadRow): Promise<StoredThread | undefined> {
     const file = findRowFile(this.#local.home, row);
-    // It has vanished this moment; the next look leaves it out.
+    // The file was removed just now. The next list leaves the thread out.
     if (!file) return threadFromRow(row, row, undefined, this.#local.names);
     let isReadable = true;
     const meta = await this.#resolver.metaOf(file).catch(() => {
@@ -141,7 +141,7 @@ export class LocalListing {
     const isEmpty = !meta && isReadable && isNoThread((await this.#local.summaries.head(file)).metadata);
     if (isEmpty) return undefined;
     const thread = threadFromRow(row, file, meta, this.#local.names);
-    // What our index took from another file may be gone with that file.
+    // The preview in the index may come from a base file that no longer exists.
     const isBorrowed = this.#local.status.kind === 'index' && meta?.historyBase !== undefined;
     if (thread.preview !== '' && !isBorrowed) return thread;
     return { ...thread, preview: await this.#previews.readPreview(file).catch(() => '') };
@@ -159,7 +159,7 @@ export class LocalListing {
     };
   }
 
-  /** Threads whose name in the index matches: the row of a recovered name does not hold it. */
+  /** Threads whose name in the name index matches: a row that was rebuilt may lack the name. */
   #idsNamed(needle: string): string[] {
     const ids: string[] = [];
     for (const [id, name] of this.#local.names.entries()) if (name && containsFolded([name], needle)) ids.push(id);

@@ -21,7 +21,7 @@ export class PreviewReader {
     let preview = '';
     for (let depth = 0; current && depth < MAX_BASES; depth += 1) {
       const reading = this.#readMetadata(current);
-      // A base that cannot be read has no preview to give; that it cannot be read is told elsewhere.
+      // An unreadable base gives no preview. Other code reports that it cannot be read.
       const metadata = await (current === file ? reading : reading.catch(() => undefined));
       if (!metadata) break;
       preview = metadata.displayPreview || preview;

@@ -7,7 +7,7 @@ import type { RolloutHome } from '../rollout/rollout-home.js';
 import type { StateDb } from '../state-db/state-db.js';
 import type { ThreadRow, ThreadRows } from '../state-db/thread-rows.js';
 
-/** A file that a list shows by itself, with its row if that names another place. */
+/** A file without a usable row, and its row if that only names another path. */
 export interface UnindexedFile {
   readonly file: RolloutFile;
   readonly row: ThreadRow | undefined;
@@ -17,9 +17,9 @@ export interface UnindexedFile {
 export interface Reconciliation {
   /** False where no rows could be read. */
   readonly hasRows: boolean;
-  /** Files that no row stands for, or that are not where their row says. */
+  /** Files without a usable row. */
   readonly unindexed: readonly UnindexedFile[];
-  /** Ids of rows that do not stand for a file where they say it is. */
+  /** Ids of rows that a list cannot use: malformed, out of date, or with a wrong path. */
   readonly unusableRows: readonly string[];
   readonly missingFiles: number;
   readonly outsideHome: number;
@@ -100,10 +100,10 @@ export class Reconciler {
       const [file] = files;
       if (file) unindexed.push({ file, row: stale.has(id) ? undefined : rows.get(id) });
       else if (local === undefined) outsideHome += 1;
-      // What lies in a directory that cannot be read is told with that directory.
+      // The warning about an unreadable directory covers the files in it.
       else if (!catalog.hiddenBehind(local)) missingFiles += 1;
     }
-    // A file that is named after another thread has the row of its own.
+    // A file that is named after another thread can have a row: that of the thread it holds.
     const unusable = new Set(unusableRows);
     const withRow = new Set([...paths].filter(([id]) => !unusable.has(id)).map(([, row]) => row.path));
     for (const id of catalog.threadIds()) {
@@ -119,7 +119,7 @@ export class Reconciler {
     return status.kind === 'index' && !status.isWritable;
   }
 
-  /** Rows of an index of ours that may not be brought in line: those whose files have changed since. */
+  /** Rows of a read-only index whose files have changed since they were indexed. */
   #staleRows(rows: ThreadRows): ReadonlySet<string> {
     const stale = new Set<string>();
     if (!this.#mayLag) return stale;

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
+import { isResourceExhausted, readFailure, systemErrorCode } from '../../../protocol/errors.js';
 import type { ThreadId } from '../../../protocol/ids.js';
 import { TimeSlice } from '../../../protocol/time-slice.js';
 import type { ListPosition } from '../../../store/list-cursor.js';
@@ -77,9 +77,9 @@ export class UnindexedThreadReader {
           value.threads.push({ thread, file, row });
         }
       } catch (error) {
-        if (isWithoutResources(error)) throw readFailure(file.path, error);
+        if (isResourceExhausted(error)) throw readFailure(file.path, error);
         const code = systemErrorCode(error) ?? 'damaged';
-        // It has gone this moment; the next look tells.
+        // The file was removed just now. The next list leaves it out.
         if (code !== 'ENOENT') value.unreadable.push({ path: name, why: code });
       }
     }
@@ -105,7 +105,7 @@ export class UnindexedThreadReader {
   ): Promise<StoredThread | undefined> {
     const { summaries } = this.#local;
     const head = whole ? undefined : await summaries.head(file);
-    // What a list shows as preview can stand far behind the head: then a search looks there too.
+    // The preview can come long after the head of the file. A search then reads the whole file.
     const needsAll = !head || (previews && head.metadata.displayPreview === '' && !head.isComplete);
     const summary = needsAll ? await summaries.full(file) : head;
     if (isNoThread(summary.metadata)) return undefined;

@@ -1,7 +1,7 @@
 import {
+  appendFailure,
   conflict,
   invalidRequest,
-  linesWait,
   ThreadkeeperError,
   threadNotFound,
   unsupported,
@@ -156,7 +156,7 @@ export class LiveThreads {
     } catch (error) {
       const known = writeFailure(`appending to thread ${threadId}`, error);
       if (known.code === 'conflict') throw known;
-      throw linesWait(known, recorder.pending);
+      throw appendFailure(known, recorder.pending);
     }
   }
 

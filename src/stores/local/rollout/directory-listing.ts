@@ -56,25 +56,25 @@ export class DirectorySorter {
     const { directory } = this;
     const file = path.join(directory, entry.name);
     const name = parseRolloutFileName(entry.name);
-    const passOver = (why: string) => into.skipped.push({ path: this.#relative(file), why });
+    const skip = (why: string) => into.skipped.push({ path: this.#relative(file), why });
     if (entry.isFile()) {
       const copied = name ? undefined : inexactRolloutName(entry.name);
       if (name) into.files.push({ ...name, path: file, isArchived });
       else if (copied) this.#addCopy({ ...copied, path: file, isArchived }, into);
       else if (OTHER_NAME.test(entry.name)) into.otherNames.push(this.#relative(file));
     } else if (entry.isDirectory()) {
-      if (name) passOver('no file');
+      if (name) skip('no file');
       else into.directories.push(file);
     } else if (entry.isSymbolicLink()) {
       // Links are followed to files only, and only inside the home: a linked directory could make the walk endless.
       if (name && this.#home.contains(file) && isFile(file)) into.files.push({ ...name, path: file, isArchived });
-      else passOver('a link');
+      else skip('a link');
     } else if (name) {
-      passOver('no file');
+      skip('no file');
     }
   }
 
-  /** A copy is of the thread that its content says; one without content is of none. */
+  /** A copy belongs to the thread that its content names; a copy without content belongs to none. */
   #addCopy(
     file: Omit<RolloutFile, 'threadId' | 'rolloutId'> & Partial<Record<'threadId' | 'rolloutId', ThreadId | undefined>>,
     into: DirectorySorter['listing'],

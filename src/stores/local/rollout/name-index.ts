@@ -66,7 +66,7 @@ export class NameIndex {
     });
   }
 
-  /** Threads can do without their names: an index that cannot be read is a problem to tell, and no error. */
+  /** Threads work without names, so an unreadable name index is reported in `problem` and is no error. */
   #refresh(): void {
     try {
       this.#readNews();

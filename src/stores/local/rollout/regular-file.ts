@@ -45,12 +45,12 @@ function opened(file: string, flags: number): number {
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
   throw internalError(
-    'a path of the home that should be a file is none',
-    'Look at the home: something else took its place.',
+    'a path in the home should be a regular file, and is not',
+    'Check the home: something else is at that path.',
   );
 }
 
-/** The name of a new file is on the disk when its directory is. Windows knows no such thing. */
+/** Makes the name of a new file durable: syncs its directory. Windows cannot sync a directory. */
 export function syncParentDirectory(file: string): void {
   if (process.platform === 'win32') return;
   const directory = openSync(path.dirname(file), 'r');

@@ -2,7 +2,7 @@ import { type Dirent, existsSync, lstatSync, readdirSync, statSync } from 'node:
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
+import { isResourceExhausted, readFailure, systemErrorCode } from '../../../protocol/errors.js';
 import type { ThreadId } from '../../../protocol/ids.js';
 import { TimeSlice } from '../../../protocol/time-slice.js';
 import { compareCurrent, isEmpty } from './current-file.js';
@@ -18,9 +18,9 @@ interface Directory extends DirectoryListing {
   readonly scannedAt: number;
 }
 
-/** A directory's time can stand still for two changes in a row: a listing younger than this is not trusted yet. */
+/** Two quick changes can leave a directory's mtime equal: a listing made sooner than this after it is not reused. */
 const SETTLED_MS = 50;
-/** The clock of a file system ticks at least this often: what was listed later than that has all changes before. */
+/** File system timestamps advance at least this often: a listing made later than that has all earlier changes. */
 const TICK_MS = 20;
 const MAX_DEPTH = 8;
 
@@ -34,7 +34,7 @@ export class RolloutCatalog {
   /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
   readonly #byRollout = new Map<string, RolloutFile[]>();
   /** Rollouts that are there more than once. */
-  readonly #doubled = new Set<string>();
+  readonly #withCopies = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
   /** Directories that were listed in slices since the last look. */
   readonly #listed = new Map<string, Directory>();
@@ -44,8 +44,8 @@ export class RolloutCatalog {
   #unreadable: LeftOut[] = [];
   /** Which rollout each file of a thread with several files builds on; a first line never changes. */
   readonly #bases = new Map<string, string | undefined>();
-  /** What the last look cost, milliseconds. */
-  lookMs = 0;
+  /** How long the last refresh took, milliseconds. */
+  refreshMs = 0;
   /** Changes whenever a file comes, goes or moves. */
   generation = 0;
   /** Changes whenever a thread comes or goes. */
@@ -56,8 +56,8 @@ export class RolloutCatalog {
   }
 
   /**
-   * Looks for new, moved and vanished files; a look younger than `maxAgeMs` is good enough. A home that is not there has
-   * none. Throws `resource_exhausted` where no more files can be opened, and knows what it knew before.
+   * Finds new, moved and removed files, unless the last refresh is younger than `maxAgeMs`. A missing home has
+   * none. Throws `resource_exhausted` when no more files can be opened; the catalog then stays as it was.
    */
   refresh(maxAgeMs = 0): void {
     const now = Date.now();
@@ -69,9 +69,9 @@ export class RolloutCatalog {
     this.#scan(this.#home.sessions, 0, directories);
     this.#scan(this.#home.archived, 0, directories);
     this.#take(directories);
-    // One that is not there may come at any moment.
+    // A missing home may appear at any moment, so the next call refreshes again.
     this.#refreshedAt = directories.size > 0 ? now : 0;
-    this.lookMs = Date.now() - now;
+    this.refreshMs = Date.now() - now;
   }
 
   /** The same for a home of any size: other calls are answered while directories with thousands of new files are listed. */
@@ -92,7 +92,7 @@ export class RolloutCatalog {
     if (isMuch) await setImmediate();
   }
 
-  /** What was listed here and is still so need not be looked at again by the refresh that follows. */
+  /** Lists one directory in slices. The refresh that follows reuses the listing if it is still valid. */
   async #listInSlices(directory: string, slice: TimeSlice): Promise<Directory | undefined> {
     const stat = statOf(directory);
     if (!stat) return undefined;
@@ -139,7 +139,7 @@ export class RolloutCatalog {
   }
 
   /**
-   * Which file of a reverted thread is current stands in Codex's state DB. Without that it is the one that no other of the
+   * Codex's state DB says which file of a reverted thread is current. Without it, it is the one that no other of the
    * thread builds on; among several of those the later one.
    */
   #currentFirst(files: RolloutFile[]): readonly RolloutFile[] {
@@ -168,9 +168,9 @@ export class RolloutCatalog {
   }
 
   /** Threads with a rollout that is there more than once. */
-  doubledThreads(): ThreadId[] {
-    const doubled = [...this.#doubled].map((rolloutId) => this.byRolloutId(rolloutId)?.threadId);
-    return doubled.filter((threadId) => threadId !== undefined);
+  threadsWithCopies(): ThreadId[] {
+    const withCopies = [...this.#withCopies].map((rolloutId) => this.byRolloutId(rolloutId)?.threadId);
+    return withCopies.filter((threadId) => threadId !== undefined);
   }
 
   threadIds(): Iterable<ThreadId> {
@@ -187,7 +187,7 @@ export class RolloutCatalog {
     return [...this.#unreadable, ...[...this.#directories.values()].flatMap(({ skipped }) => skipped)];
   }
 
-  /** What was passed over on the way to a file; undefined where nothing hides it. */
+  /** The skipped directory that a file lies below; undefined when there is none. */
   hiddenBehind(file: string): LeftOut | undefined {
     const name = this.#relative(file);
     return this.skipped.find(({ path: left }) => name.startsWith(`${left}${path.sep}`));
@@ -195,8 +195,8 @@ export class RolloutCatalog {
 
   /** Copies of rollouts, made by hand or by a sync program, in whose place another file of the thread counts. */
   get copies(): readonly string[] {
-    const copies = [...this.#doubled].flatMap((rolloutId) => this.copiesFor(rolloutId).slice(1));
-    // A second name of one file is a move on its way.
+    const copies = [...this.#withCopies].flatMap((rolloutId) => this.copiesFor(rolloutId).slice(1));
+    // A second hard link of one file belongs to a move in progress.
     const isOther = (file: RolloutFile) => {
       const counted = this.byRolloutId(file.rolloutId);
       return counted !== undefined && !isEmpty(file) && statOf(file.path)?.ino !== statOf(counted.path)?.ino;
@@ -234,7 +234,7 @@ export class RolloutCatalog {
       for (const entry of readdirSync(directory, { withFileTypes: true })) sort.add(entry);
       return { ino: stat.ino, mtimeMs: stat.mtimeMs, scannedAt, ...sort.listing };
     } catch (error) {
-      if (isWithoutResources(error)) throw readFailure(directory, error);
+      if (isResourceExhausted(error)) throw readFailure(directory, error);
       const code = systemErrorCode(error) ?? 'unknown error';
       const isDangling = code === 'ENOENT' && lstatSync(directory, { throwIfNoEntry: false }) !== undefined;
       const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;
@@ -243,7 +243,7 @@ export class RolloutCatalog {
     }
   }
 
-  /** A listing that still holds. */
+  /** The known listing of a directory, if it is still valid. */
   #settled(directory: string, { ino, mtimeMs }: { ino: number; mtimeMs: number }): Directory | undefined {
     const holds = (known: Directory | undefined, ms: number) =>
       known?.ino === ino && known.mtimeMs === mtimeMs && known.scannedAt - mtimeMs > ms ? known : undefined;
@@ -265,7 +265,7 @@ export class RolloutCatalog {
     return { listing: sorter.listing, add };
   }
 
-  /** A copy that was just being made may have its content by now: its directory does not tell. */
+  /** An empty copy may have content by now; the mtime of its directory does not show that. */
   #lookAtEmptyCopies(): void {
     for (const [directory, { emptyCopies }] of this.#directories) {
       const isFilled = (copy: EmptyCopy) => (statOf(path.join(this.#home.root, copy.path))?.size ?? 0) !== copy.size;
@@ -282,7 +282,7 @@ export class RolloutCatalog {
     return path.relative(this.#home.root, file);
   }
 
-  /** Takes the difference in: what came before what went, so that a moved file is never missing in between. */
+  /** Applies the differences, additions before removals, so that a moved file is never missing. */
   #take(directories: Map<string, Directory>): void {
     const before = this.#directories;
     const changed = [...directories].filter(([directory, listing]) => before.get(directory) !== listing);
@@ -299,7 +299,7 @@ export class RolloutCatalog {
     }
     for (const [, { files }] of gone) for (const file of files) this.#remove(file);
     this.#directories = directories;
-    // One that was made here and is gone again was never seen in a directory.
+    // A file that was made here and removed again may be in no listing.
     const made = this.#made.splice(0);
     const paths = made.length > 0 ? new Set([...listed].map((file) => file.path)) : undefined;
     for (const file of made) if (!paths?.has(file.path) && !existsSync(file.path)) this.#remove(file);
@@ -312,7 +312,7 @@ export class RolloutCatalog {
     else this.#byRollout.set(file.rolloutId, [file]);
     if (files) {
       files.sort(compareCurrent);
-      this.#doubled.add(file.rolloutId);
+      this.#withCopies.add(file.rolloutId);
     }
     const rollouts = this.#byThread.get(file.threadId);
     if (rollouts) rollouts.add(file.rolloutId);
@@ -327,7 +327,7 @@ export class RolloutCatalog {
     if (!files || left.length === files.length) return;
     this.generation += 1;
     this.#bases.delete(file.path);
-    if (left.length < 2) this.#doubled.delete(file.rolloutId);
+    if (left.length < 2) this.#withCopies.delete(file.rolloutId);
     if (left.length > 0) {
       this.#byRollout.set(file.rolloutId, left);
       return;

@@ -49,7 +49,7 @@ export class RolloutDraft {
    */
   finish(modifiedAt?: number): void {
     if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
-    // A file with its name is taken for whole, after a power cut too.
+    // Readers take a file with this name as complete, also after a power cut.
     fsyncSync(this.#fd);
     try {
       linkSync(this.#temporary, this.#file);
@@ -62,9 +62,9 @@ export class RolloutDraft {
     }
   }
 
-  /** As finish, in the place of what has that name, with the time, the owner and the permissions of another; the name is on the disk then, too. */
+  /** As `finish`, but replaces an existing file, takes time, owner and mode as given, and syncs the directory. */
   replace({ mtimeMs: modifiedAt, mode, uid, gid }: Pick<Stats, 'mtimeMs' | 'mode' | 'uid' | 'gid'>): void {
-    // Whose it is only root can say.
+    // Only root can set the owner.
     if (process.geteuid?.() === 0) fchownSync(this.#fd, uid, gid);
     fchmodSync(this.#fd, mode);
     futimesSync(this.#fd, modifiedAt / 1000, modifiedAt / 1000);
@@ -80,7 +80,7 @@ export class RolloutDraft {
   }
 }
 
-/** Takes away what drafts left in a directory that were killed. */
+/** Removes old temporary files that killed programs left in a directory. */
 function sweep(directory: string): void {
   for (const name of readdirSync(directory)) {
     if (!/^\.rollout-.*\.tmp$/.test(name)) continue;

@@ -16,7 +16,7 @@ export class RolloutHome {
   readonly #given: string;
   /** Where `sessions` and `archived` really lie: the user may have put them on another disk, by a link. */
   #realDirectories: readonly { readonly real: string; readonly local: string }[] = [];
-  #wasThere = false;
+  #existedBefore = false;
 
   constructor(home: string) {
     this.#given = path.resolve(home);
@@ -33,9 +33,9 @@ export class RolloutHome {
     return statSync(this.root, { throwIfNoEntry: false })?.isDirectory() ?? false;
   }
 
-  /** Looks anew at where the directories of threads really lie. */
+  /** Resolves the real paths of the thread directories again. */
   look(): void {
-    this.#wasThere ||= this.exists;
+    this.#existedBefore ||= this.exists;
     this.#realDirectories = [this.sessions, this.archived].map((local) => ({ real: realpathOr(local), local }));
   }
 
@@ -45,9 +45,9 @@ export class RolloutHome {
     if (stat?.isDirectory()) return undefined;
     if (stat) return `The home ${this.root} is no directory. Give the right one with --home or CODEX_HOME.`;
     const parent = path.dirname(this.root);
-    if (!this.#wasThere && !existsSync(parent))
+    if (!this.#existedBefore && !existsSync(parent))
       return `The home ${this.root} is not there, nor is ${parent}. Set --home (or CODEX_HOME) to the right directory.`;
-    return this.#wasThere
+    return this.#existedBefore
       ? `The home ${this.root} was removed while it was served. Restart the server with --home (or CODEX_HOME) set to where it is now.`
       : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, set --home (or CODEX_HOME) to that directory.`;
   }
@@ -85,7 +85,7 @@ export class RolloutHome {
   makeIfMissing(): void {
     if (this.exists) return;
     if (existsSync(this.root)) this.assertUsable();
-    if (this.#wasThere) {
+    if (this.#existedBefore) {
       throw conflict(
         `the home ${this.root} was removed while it was served`,
         'Nothing was written. Restart the server with --home (or CODEX_HOME) set to where the home is now.',

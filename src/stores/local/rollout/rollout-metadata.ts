@@ -36,7 +36,7 @@ export class RolloutMetadata {
   invalidUtf8Lines = 0;
   #goal = '';
 
-  /** Takes a line into account. Most lines say nothing and are told by their beginning, without being parsed. */
+  /** Takes a line into account. Most lines hold no metadata. Their first bytes show that, so they are not parsed. */
   observe(raw: RawLine): void {
     if (isBlank(raw)) return;
     this.lineCount += 1;
@@ -73,12 +73,12 @@ export class RolloutMetadata {
       this.meta = meta;
       this.startsWithMeta = this.lineCount === 1;
     } else if (meta.id === this.#nameId && this.meta.id !== meta.id && this.lineCount <= OWN_META_LINES) {
-      // A fork's file can begin with the session_meta of its source: what that said is not said of this thread.
+      // A fork's file can begin with the session_meta of its source: its values are not those of this thread.
       this.meta = { ...meta, historyMode: this.meta.historyMode };
       Object.assign(this.fields, { threadSource: undefined, memoryMode: undefined });
       this.git = undefined;
     }
-    // Copied history of a legacy fork brings the metas of its source along: they speak of another thread.
+    // The copied history of a legacy fork includes the session_metas of its source: they are of another thread.
     if (meta.id !== this.meta.id) return;
     const { threadSource, modelProvider, memoryMode } = meta;
     this.#say({

@@ -54,7 +54,7 @@ export async function moveRollouts(
   const moves = plannedMoves(home, files, target);
   const done: (() => void)[] = [];
   /** Names in the old directory that `finish` takes away. */
-  const doubled: string[] = [];
+  const withCopies: string[] = [];
   const undo = () => {
     for (const putBack of done.splice(0).reverse()) putBack();
   };
@@ -63,12 +63,12 @@ export async function moveRollouts(
       mkdirSync(path.dirname(to), { recursive: true });
       const way = linkOrNot(from, to);
       if (way === 'linked') {
-        doubled.push(from);
-        done.push(() => (areTwins(from, to) ? unlinkSync(to) : renameSync(to, from)));
+        withCopies.push(from);
+        done.push(() => (areHardLinks(from, to) ? unlinkSync(to) : renameSync(to, from)));
       } else if (way === 'other file system') {
         await copyAcross(from, to);
-        doubled.push(from);
-        // The only one left is not taken away.
+        withCopies.push(from);
+        // Never removes the last copy.
         done.push(() => existsSync(from) && unlinkSync(to));
       } else {
         renameSync(from, to);
@@ -80,10 +80,10 @@ export async function moveRollouts(
     throw error;
   }
   const finish = () => {
-    const [current, ...others] = doubled.splice(0).reverse();
+    const [current, ...others] = withCopies.splice(0).reverse();
     if (current !== undefined) unlinkSync(current);
     done.length = 0;
-    // The thread has moved with its current file; a second name that stays is taken away by a later look.
+    // The thread has moved once its current file has. `Archiver.completeInterruptedMove` can remove the other names later.
     for (const other of others) removeIfPossible(other);
   };
   return { currentPath: moves.at(-1)?.to ?? '', finish, undo };
@@ -97,9 +97,9 @@ function removeIfPossible(file: string): void {
   }
 }
 
-/** Makes a second name for a file, unless a killed move has made it already; says where it cannot be made. */
+/** Hard-links a file, unless an interrupted move has done so already. Returns why it could not. */
 function linkOrNot(from: string, to: string): 'linked' | 'no hard links' | 'other file system' {
-  if (areTwins(from, to)) return 'linked';
+  if (areHardLinks(from, to)) return 'linked';
   if (isLeftCopy(to, from)) return 'other file system';
   try {
     linkSync(from, to);
@@ -115,17 +115,17 @@ function linkOrNot(from: string, to: string): 'linked' | 'no hard links' | 'othe
 const NO_HARD_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']);
 
 /**
- * True for two names of one file: what a move leaves that was cut short. One name that two paths lead to, as where a
- * directory is a link, is not two: taking it away would take the file.
+ * True for two hard links of one file, as an interrupted move leaves them. Two paths to one name, as where a
+ * directory is a link, do not count: removing one would remove the file.
  */
-function areTwins(one: string, other: string): boolean {
+function areHardLinks(one: string, other: string): boolean {
   const [a, b] = [one, other].map((file) => lstatSync(file, { bigint: true, throwIfNoEntry: false }));
   const isOneFile = a !== undefined && b !== undefined && a.ino !== 0n && a.ino === b.ino && a.dev === b.dev;
   return isOneFile && a.nlink > 1n && realName(one) !== realName(other);
 }
 
-/** True for what a move that was cut short leaves beside the file. */
-export const isLeftOver = (left: string, file: string): boolean => areTwins(left, file) || isLeftCopy(left, file);
+/** True if `left` is what an interrupted move left of `file`. */
+export const isLeftOver = (left: string, file: string): boolean => areHardLinks(left, file) || isLeftCopy(left, file);
 
 /**
  * True for a copy on another file system that holds nothing but a beginning of the file, or all of it: what a move

@@ -25,8 +25,8 @@ interface QueuedItem {
   readonly item: RolloutItem;
 }
 
-/** The line that is being written: which bytes, from where in the file, and how many are in it. */
-interface LineInHand {
+/** The line being written: its bytes, its start in the file, and how many bytes are written. */
+interface CurrentLine {
   readonly bytes: Buffer;
   readonly start: number;
   readonly ordinal: number | undefined;
@@ -50,7 +50,7 @@ export class RolloutRecorder {
   readonly #queue: QueuedItem[] = [];
   /** What a thread without a file begins with, once it gets one. */
   #preamble: readonly RolloutItem[] = [];
-  #inHand: LineInHand | undefined;
+  #currentLine: CurrentLine | undefined;
   #fd: number | undefined;
   #inode: number | undefined;
   /** Bytes of the file as this recorder knows it. */
@@ -135,7 +135,7 @@ export class RolloutRecorder {
     try {
       this.#drain();
     } catch (error) {
-      // Another try finds no other file.
+      // A retry does not help against these errors.
       if (error instanceof ThreadkeeperError) throw error;
       this.#reopen();
       this.#drain();
@@ -154,17 +154,17 @@ export class RolloutRecorder {
    * Forgets the items that were queued last, as their caller was told that they failed. A line that was begun stays as a
    * torn one, which the next line ends.
    */
-  takeBack(count: number): void {
+  dropLast(count: number): void {
     this.#queue.length = Math.max(0, this.#queue.length - count);
-    if (this.#queue.length > 0 || !this.#inHand) return;
-    if (this.#inHand.written > 0) this.#isTerminated = false;
-    this.#inHand = undefined;
+    if (this.#queue.length > 0 || !this.#currentLine) return;
+    if (this.#currentLine.written > 0) this.#isTerminated = false;
+    this.#currentLine = undefined;
   }
 
-  /** Closes without writing what is queued. A file that was made here and got no byte goes again. */
+  /** Closes without writing what is queued. Removes a file that this recorder created and that is still empty. */
   discard(): void {
     this.#queue.length = 0;
-    this.#inHand = undefined;
+    this.#currentLine = undefined;
     const isVoid = this.#isMadeHere && this.#size === 0 && this.#fd !== undefined && fstatOr(this.#fd)?.size === 0;
     this.#closeFile();
     if (isVoid) rmSync(this.#file, { force: true });
@@ -176,8 +176,8 @@ export class RolloutRecorder {
     let done = 0;
     try {
       for (const queued of this.#queue) {
-        const line = this.#inHand ?? this.#lineOf(queued);
-        this.#inHand = line;
+        const line = this.#currentLine ?? this.#lineOf(queued);
+        this.#currentLine = line;
         this.#writeLine(fd, line);
         done += 1;
       }
@@ -186,19 +186,19 @@ export class RolloutRecorder {
     }
   }
 
-  #writeLine(fd: number, line: LineInHand): void {
+  #writeLine(fd: number, line: CurrentLine): void {
     while (line.written < line.bytes.length) {
       const count = writeSync(fd, line.bytes, line.written);
       line.written += count;
       this.#size += count;
     }
     this.#isUnsynced = true;
-    this.#inHand = undefined;
+    this.#currentLine = undefined;
     this.#isTerminated = true;
     if (line.ordinal !== undefined) this.#nextOrdinal = line.ordinal + 1;
   }
 
-  #lineOf({ timestamp, item: { type, payload, metadata } }: QueuedItem): LineInHand {
+  #lineOf({ timestamp, item: { type, payload, metadata } }: QueuedItem): CurrentLine {
     const ordinal = this.#mode === 'paginated' ? followed(this.#nextOrdinal) : undefined;
     const text = strictJson({ timestamp, ordinal, type, payload: typeFirst(payload), metadata });
     const bytes = Buffer.from(`${this.#isTerminated ? '' : '\n'}${text}\n`);
@@ -229,24 +229,24 @@ export class RolloutRecorder {
   }
 
   /**
-   * Is the file still the one that this recorder knows? After a failed write it tells how much of the line went in;
-   * lines of a program that takes no lock are gone around, never over.
+   * Checks that the file is still the same one. After a failed write, finds how much of the line was written.
+   * Lines that a program appended without the lock are never overwritten.
    */
   #lookForOthers(fd: number): void {
     const { ino, size } = fstatSync(fd);
-    // A number that was closed elsewhere: a fresh one helps.
+    // The descriptor was closed elsewhere and reused. `write` reopens the file and retries.
     if (ino !== this.#inode) throw new Error('the descriptor is of another file');
-    // What is open may lie elsewhere by now, and another file in its place.
+    // The open file may have been moved, and another file may be in its place.
     const inPlace = lstatSync(this.#file, { throwIfNoEntry: false });
     if (inPlace?.ino !== ino || size < this.#size) throw isReplaced();
     if (size === this.#size) return;
-    const line = this.#inHand;
+    const line = this.#currentLine;
     if (line && isBeginningAt(fd, line, size)) {
       line.written = size - line.start;
       this.#size = size;
       return;
     }
-    this.#inHand = undefined;
+    this.#currentLine = undefined;
     this.#readTail(fd);
   }
 
@@ -263,7 +263,7 @@ export class RolloutRecorder {
     const fd = this.#fd;
     this.#fd = undefined;
     if (fd === undefined) return;
-    // A number that was closed elsewhere can be another file by now.
+    // A descriptor that was closed elsewhere may belong to another file now.
     if (fstatOr(fd)?.ino === this.#inode) closeSync(fd);
   }
 }
@@ -271,7 +271,7 @@ export class RolloutRecorder {
 const isReplaced = () =>
   conflict(
     'the rollout of this thread was removed, moved, cut or replaced while it was open',
-    'What was sent now, or waited, is not written. Read the thread, then call again: it is opened anew if it is still there.',
+    'The new and the queued lines are not written. Read the thread, then call again: it is reopened if it exists.',
   );
 
 /** Undefined for a descriptor that is closed. */
@@ -284,7 +284,7 @@ function fstatOr(fd: number): Stats | undefined {
 }
 
 /** True when the file ends with a beginning of the line, which may be the whole of it. */
-function isBeginningAt(fd: number, { bytes, start }: LineInHand, size: number): boolean {
+function isBeginningAt(fd: number, { bytes, start }: CurrentLine, size: number): boolean {
   const length = size - start;
   if (length < 0 || length > bytes.length) return false;
   const found = Buffer.alloc(length);

@@ -7,8 +7,8 @@ interface Watch {
 }
 
 /**
- * Says which files of some directories have been written to, without looking at every file: one OS watch a directory. Where
- * the OS cannot watch (a network file system, too many watches) it says so, and the caller has to look.
+ * Reports which files of some directories were written to, without polling them: one OS watch a directory. Where
+ * the OS cannot watch (a network file system, too many watches) the directory itself is always reported.
  */
 export class RolloutWatcher {
   readonly #watches = new Map<string, Watch>();
@@ -38,7 +38,7 @@ export class RolloutWatcher {
     return dirty;
   }
 
-  /** What was taken could not be dealt with: the next call gives it again. */
+  /** Puts back paths that could not be processed; the next `takeDirty` returns them again. */
   giveBack(dirty: ReadonlySet<string>): void {
     for (const file of dirty) this.#dirty.add(file);
   }

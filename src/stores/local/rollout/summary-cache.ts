@@ -24,7 +24,7 @@ interface Entry {
   mtimeMs: number;
   /** Where the next unseen line begins. */
   offset: number;
-  /** The first bytes, by which a file that grew is told from one that was written anew in its place. */
+  /** The first bytes. They differ when the file was rewritten, and not when it only grew. */
   beginning: Buffer;
   isComplete: boolean;
 }

@@ -32,7 +32,7 @@ export async function copyWhole(
       try {
         for (const raw of readLines(bytes, { end: endByteOffset, maxLineBytes: Number.POSITIVE_INFINITY })) {
           const line = parseRolloutLine(lineText(raw));
-          // What Codex could not read it would not project either.
+          // Skips lines that Codex could not read: it would not project them either.
           if (line && line.type !== 'session_meta') write(renamedMeta(threadId, line));
           if (slice.isOver) await slice.yield();
         }

@@ -14,9 +14,9 @@ export interface WriterLock {
 }
 
 const COORDINATION_WAIT_MS = 2000;
-/** A threadkeeper that writes once holds the lock for a moment, who has the thread open for hours: only the former is waited for. */
+/** How long to wait for a brief lock (one write). A lasting lock (an open thread) is not waited for. */
 const PATIENCE_MS = 2000;
-/** The mode of a lock file that we hold for a moment, by which it is told from others; nobody's umask makes it. */
+/** The file mode that marks a brief lock. No common umask produces it. */
 const BRIEF = 0o604;
 const LASTING = 0o644;
 const RETRY_MS = 25;
@@ -56,28 +56,28 @@ export async function acquireWriterLock(
   };
 }
 
-/** The lock, or undefined while somebody has it for a moment. Throws `conflict` when it is held for longer. */
+/** The locked descriptor; undefined while another process holds a brief lock. Throws `conflict` for a lasting lock. */
 function tryLock(home: RolloutHome, threadId: ThreadId, file: string, mode: number): Promise<number | undefined> {
   return withCoordination(home, () => {
     const opened = openLockFile(file);
-    let isPassing = false;
+    let isHeldBriefly = false;
     try {
       if (flockNow(opened, 'exclusive')) {
         mark(opened, mode);
         return opened;
       }
-      isPassing = isBrief(opened);
+      isHeldBriefly = isBrief(opened);
     } catch (error) {
       closeSync(opened);
       throw error;
     }
     closeSync(opened);
-    if (isPassing) return undefined;
+    if (isHeldBriefly) return undefined;
     throw hasWriterConflict(threadId);
   });
 }
 
-/** Where modes cannot be set others do not wait for a lock that is held for a moment, and that is all. */
+/** If the mode cannot be set, the only effect is that other processes do not wait for a brief lock. */
 function mark(fd: number, mode: number): void {
   try {
     fchmodSync(fd, mode);
@@ -86,7 +86,7 @@ function mark(fd: number, mode: number): void {
   }
 }
 
-/** True for the lock file of one that writes once, while it is held. */
+/** True for a held lock file that is marked as brief. */
 function isBrief(fd: number): boolean {
   return (fstatSync(fd).mode & 0o777) === BRIEF;
 }

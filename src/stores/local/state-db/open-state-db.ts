@@ -25,8 +25,8 @@ export interface StateDbConfig {
   readonly busyTimeoutMs?: number | undefined;
 }
 
-export const OWN_STATE_DB = 'threadkeeper.sqlite';
-const NO_SHARED_MEMORY = `${OWN_STATE_DB}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local directory)`;
+export const INDEX_FILE = 'threadkeeper.sqlite';
+const NO_SHARED_MEMORY = `${INDEX_FILE}: this file system has no shared memory for it, as network file systems (give --sqlite-home a local directory)`;
 
 /** Codex's DB: used when its columns can be and its backfill is complete, and never created, migrated or repaired. */
 export async function openCodexStateDb(
@@ -73,7 +73,7 @@ export async function openIndex(config: StateDbConfig): Promise<StateDbOpening> 
   const mayCreate = own === 'create' && !config.readOnly && isDirectory(sqliteHome);
   if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
   if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
-    return { stateDb: undefined, problem: `${OWN_STATE_DB} is a link, which is not followed` };
+    return { stateDb: undefined, problem: `${INDEX_FILE} is a link, which is not followed` };
   }
   const prepared: Prepared = mayCreate ? await prepareIndex(file) : { isUnusable: false, problem: undefined };
   const { problem, isRemade } = prepared;
@@ -93,11 +93,11 @@ interface Prepared {
 async function prepareIndex(file: string): Promise<Prepared> {
   const found = statSync(file, { throwIfNoEntry: false })?.ino;
   try {
-    return await patiently(() => migrated(file));
+    return await retryWhileBusy(() => migrated(file));
   } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : '';
     if (!/^SQLITE_(CORRUPT|NOTADB|ERROR$)/.test(code)) {
-      return { isUnusable: true, problem: `${OWN_STATE_DB}: ${sqliteMessage(error)}` };
+      return { isUnusable: true, problem: `${INDEX_FILE}: ${sqliteMessage(error)}` };
     }
   }
   try {
@@ -107,20 +107,20 @@ async function prepareIndex(file: string): Promise<Prepared> {
     for (const suffix of isStillThere ? ['', '-wal', '-shm'] : []) {
       if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
     }
-    const made = await patiently(() => migrated(file));
+    const made = await retryWhileBusy(() => migrated(file));
     if (made.isUnusable) return made;
-    const problem = `${OWN_STATE_DB} was damaged and moved to ${path.basename(aside)}; it is being made anew`;
+    const problem = `${INDEX_FILE} was damaged and moved to ${path.basename(aside)}; it is being made anew`;
     return { isUnusable: false, problem, isRemade: true };
   } catch (error) {
     return {
       isUnusable: true,
-      problem: `${OWN_STATE_DB} is damaged and could not be made anew: ${sqliteMessage(error)}`,
+      problem: `${INDEX_FILE} is damaged and could not be made anew: ${sqliteMessage(error)}`,
     };
   }
 }
 
 /** SQLite does not wait for others that turn the same new file into WAL mode at this moment: that is tried again. */
-async function patiently<T>(open: () => T): Promise<T> {
+async function retryWhileBusy<T>(open: () => T): Promise<T> {
   return await retry(open, {
     isTransient: (error) => error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'),
     forMs: PATIENCE_MS,
@@ -144,7 +144,7 @@ function migrated(file: string): { isUnusable: boolean; problem: string | undefi
 }
 
 function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; problem: string | undefined } {
-  if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${OWN_STATE_DB} is no file` };
+  if (!isNew && !statSync(file).isFile()) return { isUnusable: true, problem: `${INDEX_FILE} is no file` };
   const db = new Database(file, { timeout: 100 });
   try {
     if (!isNew && db.pragma('quick_check(1)', { simple: true }) !== 'ok')
@@ -157,7 +157,7 @@ function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; pr
     const version = migrateIndex(db);
     const isNewer = version > INDEX_SCHEMA_VERSION;
     const problem = isNewer
-      ? `${OWN_STATE_DB} was made by a newer threadkeeper (schema ${version}): it is used read-only`
+      ? `${INDEX_FILE} was made by a newer threadkeeper (schema ${version}): it is used read-only`
       : undefined;
     return { isUnusable: false, problem };
   } finally {
@@ -166,7 +166,7 @@ function openAndMigrate(file: string, isNew: boolean): { isUnusable: boolean; pr
 }
 
 export function indexFile(sqliteHome: string): string {
-  return path.join(sqliteHome, OWN_STATE_DB);
+  return path.join(sqliteHome, INDEX_FILE);
 }
 
 function isDirectory(directory: string): boolean {

@@ -1,7 +1,7 @@
 import { accessSync, constants, lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { isWithoutResources, readFailure, systemErrorCode } from '../../../protocol/errors.js';
+import { isResourceExhausted, readFailure, systemErrorCode } from '../../../protocol/errors.js';
 
 /** Where Codex may keep the state DB of a home. */
 export interface SqliteHomes {
@@ -47,8 +47,8 @@ const NAME = /^state_(\d{1,9})\.sqlite$/;
 
 /**
  * Finds the state DB that Codex uses for a home. Codex's programs keep it in the SQLite home or in `sqlite/` of the home
- * (the desktop app); where there are several, the one last written counts, its write-ahead log included. Beside a
- * DB of Codex's a file without its tables is none, and one of a higher generation with the schema of a lower one a copy.
+ * (the desktop app); where there are several, the one last written counts, its write-ahead log included. If one is
+ * Codex's, a file without its tables is skipped. So is a copy: a higher generation with the schema of a lower one.
  */
 export class StateDbFinder {
   readonly #homes: SqliteHomes;
@@ -176,7 +176,7 @@ function namesIn(directory: string): { names: readonly string[]; problem?: strin
   try {
     return { names: readdirSync(directory).filter((name) => NAME.test(name)) };
   } catch (error) {
-    if (isWithoutResources(error)) throw readFailure(directory, error);
+    if (isResourceExhausted(error)) throw readFailure(directory, error);
     return { names: [], problem: systemErrorCode(error) ?? 'unknown error' };
   }
 }

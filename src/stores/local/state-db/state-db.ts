@@ -27,9 +27,9 @@ const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 /** One look waits this long inside SQLite; between looks the event loop is free. */
 const SPIN_MS = 25;
 const BUSY = /^SQLITE_(BUSY|LOCKED)/;
-/** Once the whole timeout was waited in vain, further steps of that call and the calls behind it wait this long… */
+/** After one action has waited the whole busy timeout in vain, each later action waits at most this long. */
 const HELD_PATIENCE_MS = 250;
-/** …for so long, unless one of them gets through. */
+/** How long that shorter wait applies, unless an action succeeds earlier. */
 const HELD_MS = 2000;
 /** Result codes of a file that is no use any more. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|SCHEMA)/;
@@ -43,7 +43,7 @@ export class StateDb {
   readonly #statements = new Map<string, Database.Statement>();
   readonly #inode: number;
   #columns = new Map<string, ReadonlySet<string>>();
-  /** When the DB was found held, and by what: reading goes on while another program only writes. */
+  /** Until when waits are short, and which kind of action timed out: a read can succeed while writes do not. */
   #held: { until: number; by: 'read' | 'write' } = { until: 0, by: 'read' };
   #schemaVersion: unknown;
   #isSchemaKnown = false;

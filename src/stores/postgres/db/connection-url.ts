@@ -19,7 +19,7 @@ const SSL_MODES: ReadonlySet<string> = new Set([
  */
 export function connectionConfig(url: string): ConnectionConfig {
   if (!isPostgresUrl(url)) {
-    throw invalidRequest('the store is no URL of a PostgreSQL', 'Give postgres://user:password@host:5432/database.');
+    throw invalidRequest('the store is not a PostgreSQL URL', 'Give postgres://user:password@host:5432/database.');
   }
   try {
     const { searchParams } = new URL(url);
@@ -27,7 +27,7 @@ export function connectionConfig(url: string): ConnectionConfig {
     if (mode !== null && !SSL_MODES.has(mode)) {
       throw invalidRequest('sslmode of the store is not known', `Use one of ${[...SSL_MODES].join(', ')}.`);
     }
-    // `no-verify` is known without libpq's meaning alone.
+    // The parser knows `no-verify` only without libpq compatibility.
     const asLibpq = !searchParams.has('uselibpqcompat') && mode !== 'no-verify' && mode !== null;
     return toClientConfig(parse(url, { useLibpqCompat: asLibpq }));
   } catch (error) {
@@ -39,7 +39,7 @@ export function isPostgresUrl(text: string): boolean {
   return /^postgres(ql)?:\/\//i.test(text);
 }
 
-/** What the parser says holds parts of the URL. */
+/** Replaces the parser's error, whose message holds parts of the URL. */
 function asProblem(error: unknown): unknown {
   if (error instanceof ThreadkeeperError) return error;
   const { path } = Object(error) as { path?: unknown };

@@ -5,7 +5,7 @@ import { BoundedMap } from '../../../store/bounded-map.js';
 import { retry } from '../../../store/retry.js';
 import { connectionConfig } from './connection-url.js';
 import { fromJsonb } from './jsonb.js';
-import { databaseFailure, isAway, isPassing } from './postgres-errors.js';
+import { databaseFailure, isTransactionConflict, isUnreachable } from './postgres-errors.js';
 
 export type SqlValue = string | number | boolean | null | readonly string[] | readonly number[];
 export type SqlRow = Record<string, unknown>;
@@ -29,15 +29,15 @@ const CONNECT_MS = 5000;
 const STATEMENT_MS = 15_000;
 const LOCK_MS = 5000;
 /** Beyond the statement timeout: the database itself does not answer any more. */
-const SILENCE_MS = 5000;
-/** Nothing is tried again after this: somebody waits. */
+const NO_ANSWER_MS = 5000;
+/** No retry after this time, because a caller waits. */
 const PATIENCE_MS = 3000;
 const INT8 = 20;
 const JSONB = 3802;
 
 /**
- * A bounded pool of connections to one schema. Everything ends: connecting, waiting for a lock, a statement, and a
- * server that does not answer. A statement that found the database away is tried again, so each must be one that can
+ * A bounded pool of connections to one schema. All steps time out: connecting, waiting for a lock, a statement, and a
+ * server that does not answer. A statement is retried when the database is unreachable, so each must be one that can
  * be repeated. Throws ThreadkeeperError alone.
  */
 export class PostgresDb {
@@ -50,7 +50,7 @@ export class PostgresDb {
   constructor({ url, schema, warn, poolSize = POOL_SIZE, statementTimeoutMs = STATEMENT_MS }: PostgresOptions) {
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || /^(pg_|information_schema$)/.test(schema)) {
       throw invalidRequest(
-        `"${cutText(schema, 100)}" is no name for a schema of threads`,
+        `"${cutText(schema, 100)}" cannot be the name of the schema`,
         'Use at most 63 lower-case letters, digits and _, and no name of the database itself (pg_…).',
       );
     }
@@ -68,7 +68,7 @@ export class PostgresDb {
       statement_timeout: statementTimeoutMs,
       lock_timeout: LOCK_MS,
       idle_in_transaction_session_timeout: 2 * statementTimeoutMs,
-      query_timeout: statementTimeoutMs + SILENCE_MS,
+      query_timeout: statementTimeoutMs + NO_ANSWER_MS,
       keepAlive: true,
       allowExitOnIdle: true,
     });
@@ -99,7 +99,7 @@ export class PostgresDb {
       } catch (error) {
         failure = error instanceof Error ? error : new Error(String(error));
         // A connection that cannot even roll back is closed below.
-        if (!isAway(error))
+        if (!isUnreachable(error))
           await client.query('ROLLBACK').then(
             () => (failure = undefined),
             () => undefined,
@@ -122,7 +122,7 @@ export class PostgresDb {
   async #repeating<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await retry(action, {
-        isTransient: (error) => isPassing(error) || isAway(error),
+        isTransient: (error) => isTransactionConflict(error) || isUnreachable(error),
         forMs: PATIENCE_MS,
         firstPauseMs: 50,
         longestPauseMs: 800,

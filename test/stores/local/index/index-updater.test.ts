@@ -19,7 +19,7 @@ import { Backfill } from '../../../../src/stores/local/index/backfill.js';
 import { BackfillLease } from '../../../../src/stores/local/index/backfill-lease.js';
 import { RolloutHome } from '../../../../src/stores/local/rollout/rollout-home.js';
 import { RolloutLibrary } from '../../../../src/stores/local/rollout/rollout-library.js';
-import { OWN_STATE_DB } from '../../../../src/stores/local/state-db/open-state-db.js';
+import { INDEX_FILE } from '../../../../src/stores/local/state-db/open-state-db.js';
 import { open } from '../../../support/local-store.js';
 import { OurServer, type ThreadList } from '../../../support/mcp-client.js';
 import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
@@ -31,7 +31,7 @@ const LOOK_MS = 600;
 const openOwn = (home: TestHome) => open(home.root, { indexUse: 'create' });
 
 const ownRows = (home: TestHome, sql = 'SELECT * FROM threads ORDER BY id') => {
-  const db = new Database(path.join(home.root, OWN_STATE_DB), { readonly: true });
+  const db = new Database(path.join(home.root, INDEX_FILE), { readonly: true });
   const rows = db.prepare(sql).all() as Record<string, unknown>[];
   db.close();
   return rows;
@@ -72,7 +72,7 @@ describe('a home without Codex’s DB', () => {
         return '';
       }
     });
-    expect(fds.filter((target) => target.endsWith(OWN_STATE_DB))).toHaveLength(1);
+    expect(fds.filter((target) => target.endsWith(INDEX_FILE))).toHaveLength(1);
     await server.stop();
   });
 
@@ -238,7 +238,7 @@ describe('when Codex’s DB comes', () => {
     const ours = await openOwn(home);
     await ours.manager.updateThreadMetadata(named.id, { name: 'Kept' });
     await ours.close();
-    const own = new Database(path.join(home.root, OWN_STATE_DB));
+    const own = new Database(path.join(home.root, INDEX_FILE));
     own.exec("UPDATE thread_spawn_edges SET status = 'closed'");
     own.close();
     const codexDb = home.stateDb();
@@ -377,7 +377,7 @@ describe('our index says what the files say', () => {
     const { id, file } = home.rollout();
     const { manager } = await openOwn(home);
     await manager.listThreads(ALL);
-    const holder = new Database(path.join(home.root, OWN_STATE_DB));
+    const holder = new Database(path.join(home.root, INDEX_FILE));
     holder.exec('BEGIN IMMEDIATE');
     appendFileSync(file, gitLine(id, 'grown'));
     await sleep(LOOK_MS);
@@ -404,7 +404,7 @@ describe('our index says what the files say', () => {
     home.rollout();
     const { manager, stateDb } = await openOwn(home);
     const before = stateDb.db;
-    const db = new Database(path.join(home.root, OWN_STATE_DB));
+    const db = new Database(path.join(home.root, INDEX_FILE));
     db.exec('DROP TABLE threads');
     db.close();
     await expectSame(home, manager);
@@ -430,10 +430,10 @@ describe('our DB when it is lost while the server runs', () => {
     for (let n = 0; n < 20; n += 1) home.rollout({ turns: [[`q${n}`, 'a']] });
     const { manager, stateDb } = await openOwn(home);
     const before = stateDb.db;
-    const db = new Database(path.join(home.root, OWN_STATE_DB));
+    const db = new Database(path.join(home.root, INDEX_FILE));
     db.pragma('wal_checkpoint(TRUNCATE)');
     db.close();
-    breakIt(path.join(home.root, OWN_STATE_DB));
+    breakIt(path.join(home.root, INDEX_FILE));
     for (let look = 0; look < 40 && (stateDb.db === undefined || stateDb.db === before); look += 1) {
       home.rollout();
       const { total } = await manager.listThreads(ALL);

@@ -193,7 +193,7 @@ describe('a write that fails', () => {
     const { file } = home.rollout();
     const recorder = RolloutRecorder.open({ file, mode: 'legacy' });
     recorder.add([item(1)]);
-    recorder.takeBack(1);
+    recorder.dropLast(1);
     recorder.add([item(2)]);
     await recorder.flush();
     expect(numbers(file)).toEqual([2]);

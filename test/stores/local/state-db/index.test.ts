@@ -3,7 +3,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { INDEX_SCHEMA_VERSION } from '../../../../src/stores/local/state-db/index-schema.js';
-import { OWN_STATE_DB, type StateDbConfig } from '../../../../src/stores/local/state-db/open-state-db.js';
+import { INDEX_FILE, type StateDbConfig } from '../../../../src/stores/local/state-db/open-state-db.js';
 import { ThreadRows } from '../../../../src/stores/local/state-db/thread-rows.js';
 import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
 import { TestHome } from '../../../support/test-home.js';
@@ -15,7 +15,7 @@ async function opening(home: TestHome, config: Partial<StateDbConfig> = {}) {
 }
 
 const raw = (home: TestHome) => {
-  const db = new Database(path.join(home.root, OWN_STATE_DB));
+  const db = new Database(path.join(home.root, INDEX_FILE));
   onTestFinished(() => {
     db.close();
   });
@@ -64,7 +64,7 @@ describe('our own state DB', () => {
     const home = new TestHome();
     const nowhere = path.join(home.root, 'nowhere');
     expect((await opening(home, { homes: onlySqliteHome(nowhere) })).stateDb).toBeUndefined();
-    expect(readdirSync(withCodexs.root)).not.toContain(OWN_STATE_DB);
+    expect(readdirSync(withCodexs.root)).not.toContain(INDEX_FILE);
   });
 
   it('has Codex’s columns under Codex’s names', async () => {
@@ -104,10 +104,10 @@ describe('our own state DB', () => {
     const db = raw(home);
     db.pragma('wal_checkpoint(TRUNCATE)');
     db.close();
-    damage(path.join(home.root, OWN_STATE_DB));
+    damage(path.join(home.root, INDEX_FILE));
     const again = await opening(home);
     expect(again.stateDb?.owner).toBe('threadkeeper');
-    expect(readdirSync(home.root).some((name) => name.startsWith(`${OWN_STATE_DB}.damaged-`))).toBe(true);
+    expect(readdirSync(home.root).some((name) => name.startsWith(`${INDEX_FILE}.damaged-`))).toBe(true);
   });
 
   it.each(['PRAGMA user_version = -5', 'PRAGMA user_version = 0', 'DROP TABLE threads', 'DROP TABLE backfill_state'])(
@@ -132,7 +132,7 @@ describe('our own state DB', () => {
     if (isRoot) process.seteuid?.(0);
     chmodSync(home.root, 0o755);
     expect(stateDb).toBeUndefined();
-    expect(problem).toContain(OWN_STATE_DB);
+    expect(problem).toContain(INDEX_FILE);
   });
 
   it('answers every sort and filter of a list from an index', async () => {

@@ -12,11 +12,15 @@ export interface Adoption {
  * index has them, and edges that only our own DB knows to be closed. Only where Codex has nothing; git and memory mode
  * need no giving, as they are in the rollouts. `own` is our DB, if there was one; it is marked and left alone then.
  */
-export async function adopt(codexDb: StateDb, library: RolloutLibrary, own: StateDb | undefined): Promise<Adoption> {
+export async function copyToCodexDb(
+  codexDb: StateDb,
+  library: RolloutLibrary,
+  own: StateDb | undefined,
+): Promise<Adoption> {
   if (codexDb.readOnly) return { names: 0, closedEdges: 0 };
   const closed = own ? await own.read(() => closedChildren(own)) : [];
   const names = [...library.names.entries()].filter(([, name]) => name !== '');
-  const missing = await codexDb.read(() => names.filter(([id]) => lacksName(codexDb, id)));
+  const missing = await codexDb.read(() => names.filter(([id]) => hasNoName(codexDb, id)));
   if (missing.length === 0 && closed.length === 0) return { names: 0, closedEdges: 0 };
   const given = await codexDb.write(() => ({
     names: sum(missing, ([id, name]) => codexDb.run(SET_NAME, name, id)),
@@ -31,7 +35,7 @@ const LACKS_NAME = "FROM threads WHERE id = ? AND name IS NULL AND history_mode 
 const SET_NAME = "UPDATE threads SET name = ? WHERE id = ? AND name IS NULL AND history_mode = 'paginated'";
 const CLOSE_EDGE = "UPDATE thread_spawn_edges SET status = 'closed' WHERE child_thread_id = ? AND status = 'open'";
 
-function lacksName(codexDb: StateDb, id: string): boolean {
+function hasNoName(codexDb: StateDb, id: string): boolean {
   const columns = codexDb.columns('threads');
   return (
     columns.has('name') &&
