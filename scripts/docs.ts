@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { commandTable, flagTable } from '../src/cli/usage.js';
 import type { ToolKind } from '../src/mcp/define-tool.js';
 import { ALL_TOOLS } from '../src/mcp/tools/index.js';
+import { commandTable, flagTable } from './cli-tables.js';
 import { toolExamples } from './tool-examples.js';
 
 const ROOT = new URL('../', import.meta.url);

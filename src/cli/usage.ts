@@ -30,47 +30,25 @@ export function usage(): string {
   ].join('\n');
 }
 
-/** The table of commands for the docs, as Markdown. */
-export function commandTable(): string {
-  const rows = Object.entries(COMMANDS).map(([name, { argument = '', summary }]) => {
-    const flags = name === 'serve' ? [] : ownFlags(name as CommandName);
-    const own = flags.map(([flag, spec]) => ` \`${spelling(flag, spec)}\`: ${spec.summary}`).join('');
-    const command = name === 'serve' ? 'threadkeeper' : `threadkeeper ${name} ${argument}`.trimEnd();
-    return `| \`${command}\` | ${cell(summary + own)} |`;
-  });
-  return ['| command | |', '|---|---|', ...rows].join('\n');
-}
-
-/** The table of the flags that several commands take, as Markdown. */
-export function flagTable(): string {
-  const rows = sharedFlags().map(
-    ([flag, spec]) =>
-      `| \`${cell(spelling(flag, spec))}\` | ${spec.environment ? `\`${spec.environment}\`` : ''} | ${cell(spec.summary)} |`,
-  );
-  return ['| flag | environment | |', '|---|---|---|', ...rows].join('\n');
-}
-
 const isOwn = ({ of }: Flag) => of.length === 1 && of[0] !== 'serve';
 
 /** The flags of one command alone, and `--dry-run`, which reads best beside its command. */
-function ownFlags(name: CommandName) {
+export function ownFlags(name: CommandName) {
   return FLAG_LIST.filter(([flag, spec]) => spec.of.includes(name) && (isOwn(spec) || flag === 'dry-run'));
 }
 
-function sharedFlags() {
+/** The flags that several commands take, and those of serving. */
+export function sharedFlags() {
   return FLAG_LIST.filter(([flag, spec]) => !isOwn(spec) && flag !== 'dry-run');
 }
 
-function spelling(name: FlagName, { value, short }: Flag): string {
+/** A flag as a person types it. */
+export function spelling(name: FlagName, { value, short }: Flag): string {
   return `${short === undefined ? '' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`;
 }
 
 function described({ summary, environment }: Flag): string {
   return environment === undefined ? summary : `${summary} Environment: ${environment}.`;
-}
-
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|');
 }
 
 /** A term and its description beside it, wrapped. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { commandTable, flagTable } from '../../scripts/cli-tables.js';
 import { COMMANDS, FLAG_LIST } from '../../src/cli/flags.js';
-import { commandTable, flagTable, usage } from '../../src/cli/usage.js';
+import { usage } from '../../src/cli/usage.js';
 
 describe('usage', () => {
   it('names every command and every flag once', () => {
