@@ -106,7 +106,7 @@ describe('the process', () => {
     async (how) => {
       const home = new TestHome();
       home.rollout({ turns: [['q', 'a']] });
-      (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' })).stateDb?.close();
+      (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'create' })).stateDb?.close();
       const holder = new Database(path.join(home.root, 'threadkeeper.sqlite'));
       onTestFinished(() => void holder.close());
       holder.exec('BEGIN IMMEDIATE');

@@ -37,7 +37,7 @@ export interface LocalThreadkeeper extends Threadkeeper {
 
 export interface OpenLocalOptions extends LocalStoreOptions {
   /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
-  readonly indexUse: StateDbConfig['own'];
+  readonly indexUse: StateDbConfig['indexUse'];
   /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
   readonly backfillWaitMs?: number | undefined;
   readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
@@ -57,7 +57,7 @@ export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<
   const stateDb = new StateDbHandle();
   const configured = codexConfig(options.home, warn);
   const homes = sqliteHomes(options, configured);
-  const config = { homes, readOnly: options.readOnly, own: options.indexUse };
+  const config = { homes, readOnly: options.readOnly, indexUse: options.indexUse };
   const codexStateDb = new CodexStateDb(library, stateDb, config, warn);
   const indexDb = new IndexDb(library, stateDb, config, options.onBackfillProgress, warn);
   if (options.useStateDb) await codexStateDb.start();
@@ -104,7 +104,7 @@ function sqliteHomes({ home, sqliteHome }: OpenLocalOptions, configured: CodexCo
   if (sqliteHome !== undefined) return { main: sqliteHome, isConfigured: true, others: [] };
   const desktop = path.join(home, 'sqlite');
   if (configured.sqliteHome === undefined) {
-    return { main: home, isConfigured: false, others: [desktop], doubt: configured.problem };
+    return { main: home, isConfigured: false, others: [desktop], ambiguity: configured.problem };
   }
   return { main: configured.sqliteHome, isConfigured: true, others: [home, desktop] };
 }

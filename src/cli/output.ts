@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A reader that takes nothing for so long does not get the rest, milliseconds. */
-const PATIENCE_MS = 10_000;
+const WAIT_MS = 10_000;
 const LOOK_MS = 20;
 
 /**
@@ -15,7 +15,7 @@ export async function drained(stream: NodeJS.WriteStream): Promise<void> {
     if (stream.writableLength < left) {
       left = stream.writableLength;
       since = Date.now();
-    } else if (Date.now() - since > PATIENCE_MS) return;
+    } else if (Date.now() - since > WAIT_MS) return;
     await Promise.race([new Promise((resolve) => stream.write('', resolve)), sleep(LOOK_MS)]);
   }
 }

@@ -68,7 +68,7 @@ export class HeadReader {
   #bytes: Buffer = Buffer.alloc(0);
   #to = 0;
   /** The types of the last line when it is an event or response item in Codex's layout; else undefined. */
-  #told: LineHead | undefined;
+  #fastHead: LineHead | undefined;
   /** The place after the type of that event. */
   #end = -1;
   #lastTurnId = '';
@@ -78,15 +78,15 @@ export class HeadReader {
   head(bytes: Buffer, from: number, to: number): LineHead | undefined {
     this.#bytes = bytes;
     this.#to = to;
-    return this.#fastHead(from) ?? readLineHead(bytes.toString('latin1', from, Math.min(to, from + HEAD_BYTES)));
+    return this.#readFast(from) ?? readLineHead(bytes.toString('latin1', from, Math.min(to, from + HEAD_BYTES)));
   }
 
   /** The ids of the item in the last line, read from its beginning; undefined when that does not suffice. */
   item(): ItemHead | undefined {
     if (this.#bytes[this.#to - 1] !== BRACE) return undefined;
-    switch (this.#told?.payloadType) {
+    switch (this.#fastHead?.payloadType) {
       case 'agent_message':
-        return this.#isMessage(this.#after(MESSAGE, this.#end)) ? MESSAGE_WITHOUT_ID : undefined;
+        return this.#isMessage(this.#skipWord(MESSAGE, this.#end)) ? MESSAGE_WITHOUT_ID : undefined;
       case 'item_completed':
         return this.#completedItem();
       default:
@@ -95,9 +95,12 @@ export class HeadReader {
   }
 
   #completedItem(): ItemHead | undefined {
-    const turnFrom = this.#after(TURN_ID, this.#string(this.#after(THREAD_ID, this.#end)));
+    const turnFrom = this.#skipWord(TURN_ID, this.#skipString(this.#skipWord(THREAD_ID, this.#end)));
     const turnTo = this.#findStringEnd(turnFrom);
-    const idFrom = this.#after(ITEM_ID, this.#string(this.#after(ITEM_TYPE, turnTo === -1 ? -1 : turnTo + 1)));
+    const idFrom = this.#skipWord(
+      ITEM_ID,
+      this.#skipString(this.#skipWord(ITEM_TYPE, turnTo === -1 ? -1 : turnTo + 1)),
+    );
     const idTo = this.#findStringEnd(idFrom);
     if (idTo === -1) return undefined;
     return { turnId: this.#turnId(turnFrom, turnTo), itemId: this.#bytes.toString('utf8', idFrom, idTo) };
@@ -110,25 +113,25 @@ export class HeadReader {
     return isVisible && !this.#bytes.subarray(textFrom, this.#to).includes(TURN_ID_KEY);
   }
 
-  #fastHead(from: number): LineHead | undefined {
-    this.#told = undefined;
-    const afterTime = this.#string(this.#after(TIMESTAMP, from));
-    const typeFrom = this.#after(TYPE, this.#skipOrdinal(afterTime));
+  #readFast(from: number): LineHead | undefined {
+    this.#fastHead = undefined;
+    const afterTime = this.#skipString(this.#skipWord(TIMESTAMP, from));
+    const typeFrom = this.#skipWord(TYPE, this.#skipOrdinal(afterTime));
     const typeTo = this.#findStringEnd(typeFrom);
     if (typeTo === -1) return undefined;
     const types = LINES.at(this.#bytes, typeFrom, typeTo);
     if (!types) return undefined;
-    if (!(types instanceof WordTable)) return this.#after(PAYLOAD, typeTo + 1) === -1 ? undefined : types;
-    const payloadFrom = this.#after(PAYLOAD_TYPE, typeTo + 1);
+    if (!(types instanceof WordTable)) return this.#skipWord(PAYLOAD, typeTo + 1) === -1 ? undefined : types;
+    const payloadFrom = this.#skipWord(PAYLOAD_TYPE, typeTo + 1);
     const payloadTo = this.#findStringEnd(payloadFrom);
     const head = payloadTo === -1 ? undefined : types.at(this.#bytes, payloadFrom, payloadTo);
-    this.#told = head;
+    this.#fastHead = head;
     this.#end = payloadTo + 1;
     return head;
   }
 
   #skipOrdinal(at: number): number {
-    let next = this.#after(ORDINAL, at);
+    let next = this.#skipWord(ORDINAL, at);
     if (next === -1) return at;
     for (; next < this.#to; next += 1) {
       const byte = this.#bytes[next] ?? 0;
@@ -138,13 +141,13 @@ export class HeadReader {
   }
 
   /** The offset after `word` when the bytes at `at` are that word; else -1. */
-  #after(word: Buffer, at: number): number {
+  #skipWord(word: Buffer, at: number): number {
     if (at === -1 || at + word.length > this.#to) return -1;
     return isWordAt(word, this.#bytes, at, at + word.length) ? at + word.length : -1;
   }
 
   /** The offset after the closing quote of a string whose text begins at `at`; -1 when not found. */
-  #string(at: number): number {
+  #skipString(at: number): number {
     const end = this.#findStringEnd(at);
     return end === -1 ? -1 : end + 1;
   }

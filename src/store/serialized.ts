@@ -1,20 +1,8 @@
 import { readOnly } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
-import type { RolloutItem } from '../protocol/rollout-item.js';
 import { KeyedQueue } from './keyed-queue.js';
-import { isEmptyPatch, type ThreadMetadataPatch } from './thread-patch.js';
-import type {
-  CreateThreadParams,
-  ForkThreadParams,
-  ListThreadsParams,
-  ListTurnsParams,
-  MetadataUpdate,
-  MoveOptions,
-  StoreCapabilities,
-  StoredThread,
-  ThreadReader,
-  ThreadStore,
-} from './thread-store.js';
+import { isEmptyPatch } from './thread-patch.js';
+import type { StoreCapabilities, ThreadReader, ThreadStore } from './thread-store.js';
 
 /**
  * The store as the manager uses it. Writes of one thread run one after another, because a client may send several
@@ -38,81 +26,41 @@ class SerializedStore implements ThreadStore {
     return this.#reader.capabilities;
   }
 
-  readThread(threadId: ThreadId): Promise<StoredThread> {
-    return this.#reader.readThread(threadId);
-  }
+  readThread: ThreadStore['readThread'] = (threadId) => this.#reader.readThread(threadId);
+  listThreads: ThreadStore['listThreads'] = (params) => this.#reader.listThreads(params);
+  listTurns: ThreadStore['listTurns'] = (params) => this.#reader.listTurns(params);
+  findThreadsByName: ThreadStore['findThreadsByName'] = (name, limit) => this.#reader.findThreadsByName(name, limit);
+  loadHistory: ThreadStore['loadHistory'] = (threadId, warn) => this.#reader.loadHistory(threadId, warn);
+  historyVersion: ThreadStore['historyVersion'] = (threadId) => this.#reader.historyVersion(threadId);
+  close: ThreadStore['close'] = () => this.#reader.close();
 
-  listThreads(params: ListThreadsParams) {
-    return this.#reader.listThreads(params);
-  }
+  updateThreadMetadata: ThreadStore['updateThreadMetadata'] = async (threadId, patch) => {
+    if (!isEmptyPatch(patch))
+      return await this.#write(threadId, (store) => store.updateThreadMetadata(threadId, patch));
+    const thread = await this.readThread(threadId);
+    return { thread: async () => thread, warnings: [] };
+  };
 
-  listTurns(params: ListTurnsParams) {
-    return this.#reader.listTurns(params);
-  }
+  archiveThread: ThreadStore['archiveThread'] = (threadId, options) =>
+    this.#write(threadId, (store) => store.archiveThread(threadId, options));
 
-  findThreadsByName(name: string, limit: number) {
-    return this.#reader.findThreadsByName(name, limit);
-  }
+  unarchiveThread: ThreadStore['unarchiveThread'] = (threadId, options) =>
+    this.#write(threadId, (store) => store.unarchiveThread(threadId, options));
 
-  loadHistory(threadId: ThreadId, warn?: (problem: string) => void) {
-    return this.#reader.loadHistory(threadId, warn);
-  }
+  createThread: ThreadStore['createThread'] = (params) =>
+    this.#write(params.threadId, (store) => store.createThread(params));
 
-  historyVersion(threadId: ThreadId) {
-    return this.#reader.historyVersion(threadId);
-  }
+  forkThread: ThreadStore['forkThread'] = (params) =>
+    this.#write(params.thread.threadId, (store) => store.forkThread(params));
 
-  async updateThreadMetadata(threadId: ThreadId, patch: ThreadMetadataPatch): Promise<MetadataUpdate> {
-    if (isEmptyPatch(patch)) {
-      const thread = await this.readThread(threadId);
-      return { thread: async () => thread, warnings: [] };
-    }
-    return await this.#write(threadId, (store) => store.updateThreadMetadata(threadId, patch));
-  }
+  appendItems: ThreadStore['appendItems'] = (threadId, items) =>
+    this.#write(threadId, (store) => store.appendItems(threadId, items));
 
-  archiveThread(threadId: ThreadId, options?: MoveOptions) {
-    return this.#write(threadId, (store) => store.archiveThread(threadId, options));
-  }
-
-  unarchiveThread(threadId: ThreadId, options?: MoveOptions) {
-    return this.#write(threadId, (store) => store.unarchiveThread(threadId, options));
-  }
-
-  createThread(params: CreateThreadParams) {
-    return this.#write(params.threadId, (store) => store.createThread(params));
-  }
-
-  resumeThread(threadId: ThreadId) {
-    return this.#write(threadId, (store) => store.resumeThread(threadId));
-  }
-
-  forkThread(params: ForkThreadParams) {
-    return this.#write(params.thread.threadId, (store) => store.forkThread(params));
-  }
-
-  appendItems(threadId: ThreadId, items: readonly RolloutItem[]) {
-    return this.#write(threadId, (store) => store.appendItems(threadId, items));
-  }
-
-  persistThread(threadId: ThreadId) {
-    return this.#write(threadId, (store) => store.persistThread(threadId));
-  }
-
-  flushThread(threadId: ThreadId) {
-    return this.#write(threadId, (store) => store.flushThread(threadId));
-  }
-
-  shutdownThread(threadId: ThreadId) {
-    return this.#write(threadId, (store) => store.shutdownThread(threadId));
-  }
-
-  discardThread(threadId: ThreadId) {
-    return this.#write(threadId, (store) => store.discardThread(threadId));
-  }
-
-  close() {
-    return this.#reader.close();
-  }
+  resumeThread: ThreadStore['resumeThread'] = (id) => this.#write(id, (store) => store.resumeThread(id));
+  persistThread: ThreadStore['persistThread'] = (id) => this.#write(id, (store) => store.persistThread(id));
+  flushThread: ThreadStore['flushThread'] = (id) => this.#write(id, (store) => store.flushThread(id));
+  shutdownThread: ThreadStore['shutdownThread'] = (id) => this.#write(id, (store) => store.shutdownThread(id));
+  discardThread: ThreadStore['discardThread'] = (id) => this.#write(id, (store) => store.discardThread(id));
 
   async #write<T>(threadId: ThreadId, write: (store: ThreadStore) => Promise<T>): Promise<T> {
     const store = this.#writer;

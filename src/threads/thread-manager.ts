@@ -237,9 +237,9 @@ export class ThreadManager {
     }
     const deepestFirst = (await this.#descendants(threadId, options)).reverse();
     const order = [threadId, ...deepestFirst] as const;
-    const held = options.dryRun ? new Map<ThreadId, unknown>() : await this.#closeMembers(order);
+    const closeErrors = options.dryRun ? new Map<ThreadId, unknown>() : await this.#closeMembers(order);
     const archive = async (id: ThreadId, warn: (warning: string) => void) => {
-      if (held.has(id)) throw held.get(id);
+      if (closeErrors.has(id)) throw closeErrors.get(id);
       const isMoved = await this.#store.archiveThread(id, { dryRun: options.dryRun, warn });
       if (isMoved && !options.dryRun) this.#events.emit({ type: 'archived', threadId: id });
       return isMoved;
@@ -291,23 +291,23 @@ export class ThreadManager {
     await this.#loaded.close(root, 'archive');
     // Checks that the root can be moved before closing others. When none is loaded, the move itself checks.
     if (rest.some((id) => this.#loaded.get(id))) await this.#store.archiveThread(root, { dryRun: true });
-    const held = new Map<ThreadId, unknown>();
+    const closeErrors = new Map<ThreadId, unknown>();
     const slice = new TimeSlice();
     for (const id of rest) {
       await slice.yield();
-      await this.#loaded.close(id, 'archive').catch((error: unknown) => held.set(id, error));
+      await this.#loaded.close(id, 'archive').catch((error: unknown) => closeErrors.set(id, error));
     }
-    return held;
+    return closeErrors;
   }
 
   /** Reads an ephemeral thread from its own store, all others from the main store. */
   async #fromThreadOrStore<T>(
     threadId: ThreadId,
-    ofThread: (thread: CodexThread) => Promise<T>,
-    ofStore: (store: ThreadStore) => Promise<T>,
+    fromThread: (thread: CodexThread) => Promise<T>,
+    fromStore: (store: ThreadStore) => Promise<T>,
   ): Promise<T> {
     const loaded = this.#loaded.get(threadId);
-    return loaded?.isEphemeral ? await ofThread(loaded) : await ofStore(this.#store);
+    return loaded?.isEphemeral ? await fromThread(loaded) : await fromStore(this.#store);
   }
 
   async #family({ relation, threadId }: FamilyQuery): Promise<ThreadFamily> {

@@ -97,15 +97,19 @@ export class ThreadStarter {
     const git = (source.cwd === undefined ? undefined : await readGitInfo(source.cwd)) ?? source.git;
     const memoryMode = source.memoryMode === 'disabled' ? 'disabled' : 'enabled';
     const thread = this.#newThread({ cwd: source.cwd, memoryMode, modelProvider: source.modelProvider }, git);
-    const told: string[] = [];
-    const warn = (warning: string) => told.push(warning);
+    const forkWarnings: string[] = [];
+    const warn = (warning: string) => forkWarnings.push(warning);
     const live = await LiveThread.fork(store, { sourceThreadId: source.threadId, lastTurnId, thread, warn });
     const makeReady = async () => {
       const options = { isEphemeral: false, onNamed: onNamed(thread.threadId) };
       const fork = await CodexThread.over(live, store, options);
       const { warnings } = await fork.interrupt('The turn was cut off here when this thread was forked.');
       const made = newThread({ ...thread, historyMode: source.historyMode });
-      return { thread: fork, made: { ...made, forkedFromId: source.threadId }, warnings: [...told, ...warnings] };
+      return {
+        thread: fork,
+        made: { ...made, forkedFromId: source.threadId },
+        warnings: [...forkWarnings, ...warnings],
+      };
     };
     return await reportForkExists(thread.threadId, () => live.guard(makeReady));
   }

@@ -40,9 +40,9 @@ function callItem(item: JsonObject, args: JsonObject | undefined): ItemDraft {
 
 /** What a call put out: to be joined with the call of that id. */
 function outputItem(item: JsonObject): ItemDraft {
-  const told = asObject(parseJson(asString(item['output']) ?? ''));
-  const exitCode = asNumber(asObject(told?.['metadata'])?.['exit_code']);
-  const text = asString(told?.['output']) ?? asOutputText(item['output']);
+  const output = asObject(parseJson(asString(item['output']) ?? ''));
+  const exitCode = asNumber(asObject(output?.['metadata'])?.['exit_code']);
+  const text = asString(output?.['output']) ?? asOutputText(item['output']);
   const status = exitCode === undefined ? undefined : exitCode === 0 ? 'completed' : 'failed';
   return {
     type: 'functionCallOutput',

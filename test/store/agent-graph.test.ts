@@ -73,7 +73,7 @@ const pairs = (edges: readonly Pair[]): SpawnEdge[] =>
   edges.map(([parentThreadId, childThreadId]) => ({ parentThreadId, childThreadId, status: 'open' }));
 
 async function sqliteGraph(home: TestHome): Promise<SqliteAgentGraph> {
-  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   return new SqliteAgentGraph(new StateDbHandle(stateDb), rolloutGraph(home));

@@ -36,16 +36,16 @@ export const ALL = { filter: { archived: 'include' }, sortBy: 'createdAt', order
 export const newestTurns = (threadId: ThreadId) => ({ threadId, order: 'newestFirst', limit: 10 }) as const;
 
 export interface StoreOptions {
-  readonly own?: StateDbConfig['own'];
+  readonly indexUse?: StateDbConfig['indexUse'];
   readonly busyTimeoutMs?: number;
 }
 
 /** The store of a home alone, over the state DB that there is. */
 export async function openStore(
   home: string,
-  { own = 'never', busyTimeoutMs }: StoreOptions = {},
+  { indexUse = 'never', busyTimeoutMs }: StoreOptions = {},
 ): Promise<LocalThreadStore> {
-  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home), readOnly: false, own, busyTimeoutMs });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home), readOnly: false, indexUse, busyTimeoutMs });
   const library = new RolloutLibrary(new RolloutHome(home));
   if (stateDb?.owner === 'threadkeeper') await new Backfill(library, stateDb).run();
   const store = new LocalThreadStore({

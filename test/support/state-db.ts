@@ -13,7 +13,7 @@ export function onlySqliteHome(main: string): SqliteHomes {
 
 /** Opens Codex's state DB of a home if there is one, else our index, as the program does when it starts. */
 export async function openStateDb(config: StateDbConfig): Promise<StateDbOpening> {
-  const { file, doubt } = new StateDbFinder(config.homes).find();
-  if (doubt !== undefined) return { stateDb: undefined, problem: doubt };
+  const { file, ambiguity } = new StateDbFinder(config.homes).find();
+  if (ambiguity !== undefined) return { stateDb: undefined, problem: ambiguity };
   return file === undefined ? await openIndex(config) : await openCodexStateDb(file, config);
 }

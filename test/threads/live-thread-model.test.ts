@@ -44,7 +44,7 @@ class Real {
   }
 
   async start(): Promise<void> {
-    const { stateDb } = await openStateDb({ homes: onlySqliteHome(this.home), readOnly: false, own: 'never' });
+    const { stateDb } = await openStateDb({ homes: onlySqliteHome(this.home), readOnly: false, indexUse: 'never' });
     this.#closeDb = () => stateDb?.close();
     const library = new RolloutLibrary(new RolloutHome(this.home));
     this.#store = new LocalThreadStore({

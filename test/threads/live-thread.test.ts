@@ -195,9 +195,9 @@ describe('a live thread beside Codex’s DB', () => {
 });
 
 describe('a live thread where there is no DB, or ours', () => {
-  it.each(['never', 'create'] as const)('is listed and read as soon as it is written (own DB: %s)', async (own) => {
+  it.each(['never', 'create'] as const)('is listed and read as soon as it is written (index: %s)', async (indexUse) => {
     const home = new TestHome();
-    const store = await openStore(home.root, { own });
+    const store = await openStore(home.root, { indexUse });
     const params = newThreadParams();
     const live = await LiveThread.create(store, params);
     await live.append(turnItems(params.threadId, 'legacy', ['Hello', 'x']));

@@ -42,6 +42,6 @@ export function treeMoveView(move: TreeMove): TreeMoveView {
   const warnings = shown(move.warnings.slice(0, MOST_WARNINGS));
   if (move.warnings.length > MOST_WARNINGS)
     warnings.push(`The same goes for ${move.warnings.length - MOST_WARNINGS} more threads.`);
-  const told = warnings.length > 0 ? warnings : undefined;
-  return present({ moved, skipped, failed, notShown: notShown || undefined, warnings: told });
+  const shownWarnings = warnings.length > 0 ? warnings : undefined;
+  return present({ moved, skipped, failed, notShown: notShown || undefined, warnings: shownWarnings });
 }

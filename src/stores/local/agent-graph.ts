@@ -9,7 +9,7 @@ import type { StateDbHandle } from './state-db/state-db-handle.js';
 
 /** What the table lacks is looked for again after this, whatever the counts say. */
 const TRUSTED_MS = 10_000;
-const LOOK_MS = 500;
+const MAX_REFRESH_AGE_MS = 500;
 
 /**
  * Edges of the state DB. What its table lacks is made up for: by the source of a row, which names the parent too, and
@@ -69,7 +69,7 @@ export class SqliteAgentGraph implements AgentGraphStore {
   }
 
   async #findMissingEdges(db: StateDb, edges: SpawnEdgeRows): Promise<EdgesBelow> {
-    const key = `${await db.read(() => edges.population())} ${await this.#rollouts.population(LOOK_MS)}`;
+    const key = `${await db.read(() => edges.population())} ${await this.#rollouts.population(MAX_REFRESH_AGE_MS)}`;
     const known = this.#missingEdges;
     if (known?.key === key && Date.now() - known.at < TRUSTED_MS) return known.below;
     const { spawned, indexed } = await db.read(() => ({

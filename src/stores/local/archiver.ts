@@ -107,8 +107,8 @@ export class Archiver {
     const { home } = this.#local;
     try {
       for (const file of await this.#filesFor(thread)) accessSync(path.dirname(file.path), constants.W_OK);
-      const isOurs = this.#live.get(thread.threadId) !== undefined;
-      if (!isOurs && (await hasWriter(home, thread.threadId))) throw hasWriterConflict(thread.threadId);
+      const isLiveHere = this.#live.get(thread.threadId) !== undefined;
+      if (!isLiveHere && (await hasWriter(home, thread.threadId))) throw hasWriterConflict(thread.threadId);
       const target = thread.file.isArchived ? activePath : archivedPath;
       plannedMoves(home, await this.#filesFor(thread), (file) => target(home, file));
     } catch (error) {

@@ -48,8 +48,8 @@ export class CodexStateDb {
    * Opens and serves Codex's DB if it exists and is usable. Throws `resource_exhausted` when no more files can be
    * opened; the status then stays as it was. Concurrent calls share one check.
    */
-  async look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
+  async takeCodexDb(): Promise<void> {
+    this.#looking ??= this.#takeCodexDb().finally(() => {
       this.#looking = undefined;
     });
     await this.#looking;
@@ -57,10 +57,10 @@ export class CodexStateDb {
 
   /** Checks for Codex's DB now, before each write from now on, and every RETRY_MS if the index may be created. */
   async start(): Promise<void> {
-    this.#handle.look = () => this.look();
-    await this.look().catch((error: Error) => this.#handle.wait(error.message));
-    if (this.#config.own !== 'create') return;
-    this.#timer = setInterval(() => void this.look().catch(() => undefined), RETRY_MS);
+    this.#handle.takeCodexDb = () => this.takeCodexDb();
+    await this.takeCodexDb().catch((error: Error) => this.#handle.wait(error.message));
+    if (this.#config.indexUse !== 'create') return;
+    this.#timer = setInterval(() => void this.takeCodexDb().catch(() => undefined), RETRY_MS);
     this.#timer.unref();
   }
 
@@ -71,15 +71,15 @@ export class CodexStateDb {
     await this.#looking?.catch(() => undefined);
   }
 
-  async #look(): Promise<void> {
+  async #takeCodexDb(): Promise<void> {
     if (this.#isClosed) return;
     const { status } = this.#handle;
-    const { file, doubt } = this.#find();
-    if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && doubt === undefined) return;
+    const { file, ambiguity } = this.#find();
+    if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && ambiguity === undefined) return;
     if (status.kind === 'codex' && !status.db.isInPlace) this.#handle.lose(status.db, 'it was removed or replaced');
-    if (doubt !== undefined) {
-      this.#tell(`serving from the rollout files, and changing no thread: ${doubt}`);
-      this.#handle.wait(doubt);
+    if (ambiguity !== undefined) {
+      this.#tell(`serving from the rollout files, and changing no thread: ${ambiguity}`);
+      this.#handle.wait(ambiguity);
     } else if (file === undefined) this.#handle.withoutCodex();
     else if (file !== this.#failed.file || Date.now() - this.#failed.at >= RETRY_MS) await this.#open(file);
   }
@@ -115,10 +115,10 @@ export class CodexStateDb {
 
   /** Writes into Codex's DB what it lacks (names, closed edges) and threadkeeper knows. */
   async #copyToCodex(codexDb: StateDb): Promise<void> {
-    if (this.#config.own !== 'create' || codexDb.readOnly) return;
+    if (this.#config.indexUse !== 'create' || codexDb.readOnly) return;
     const { status } = this.#handle;
     const isOpen = status.kind === 'index';
-    const own = isOpen ? status.db : (await openIndex({ ...this.#config, own: 'existing' })).stateDb;
+    const own = isOpen ? status.db : (await openIndex({ ...this.#config, indexUse: 'existing' })).stateDb;
     try {
       await copyToCodexDb(codexDb, this.#library, own);
     } catch (error) {

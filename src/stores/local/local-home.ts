@@ -23,7 +23,7 @@ export interface Rows {
 }
 
 /** How long a DB that could not be read is left alone, milliseconds. */
-const HELD_MS = 10_000;
+const SKIP_READS_MS = 10_000;
 
 /** What the parts of the local store share: the files of one home, and the state DB if there is one. */
 export class LocalHome {
@@ -33,7 +33,7 @@ export class LocalHome {
   readonly summaries: SummaryCache;
   #rows: Rows | undefined;
   #projection: { readonly of: StateDb; readonly db: ProjectionDb } | undefined;
-  #heldUntil = 0;
+  #skipReadsUntil = 0;
 
   constructor(
     library: RolloutLibrary,
@@ -79,7 +79,7 @@ export class LocalHome {
    * Codex would not learn of the change.
    */
   async readyToWrite(): Promise<void> {
-    await this.stateDb.look();
+    await this.stateDb.takeCodexDb();
     const { status } = this;
     if (status.kind !== 'waiting') return;
     this.home.assertWritable();
@@ -91,18 +91,18 @@ export class LocalHome {
 
   /**
    * Reads from the rows; undefined without a state DB, or when it turns out to be damaged: then files serve from here on.
-   * After a read finds it locked, no read is tried for HELD_MS, and files serve meanwhile.
+   * After a read finds it locked, no read is tried for SKIP_READS_MS, and files serve meanwhile.
    */
   async readRows<T>(query: (rows: ThreadRows) => T): Promise<T | undefined> {
     const { rows } = this;
-    if (!rows || Date.now() < this.#heldUntil) return undefined;
+    if (!rows || Date.now() < this.#skipReadsUntil) return undefined;
     try {
       return await rows.db.read(() => query(rows.threads));
     } catch (error) {
       if (error instanceof StateDbLost) {
         this.#lose(rows.db, error);
       } else if (error instanceof ThreadkeeperError && error.code === 'conflict') {
-        this.#heldUntil = Date.now() + HELD_MS;
+        this.#skipReadsUntil = Date.now() + SKIP_READS_MS;
         this.warn(`the state DB cannot be read for now (${error.message}); serving from the rollout files`);
       } else {
         throw error;

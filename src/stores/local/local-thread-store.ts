@@ -1,12 +1,9 @@
 import { statSync } from 'node:fs';
 import { conflict } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import type { ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
-  CreateThreadParams,
-  ForkThreadParams,
   ListThreadsParams,
   ListTurnsParams,
   MetadataUpdate,
@@ -159,9 +156,7 @@ export class LocalThreadStore implements ThreadStore {
     return await resolveLineage(file, this.#local.catalog, threadId);
   }
 
-  async createThread(params: CreateThreadParams): Promise<void> {
-    await this.#live.create(params);
-  }
+  createThread: ThreadStore['createThread'] = (params) => this.#live.create(params);
 
   async resumeThread(threadId: ThreadId): Promise<StoredThread> {
     const thread = await this.#live.resume(threadId);
@@ -173,29 +168,12 @@ export class LocalThreadStore implements ThreadStore {
     }
   }
 
-  async forkThread(params: ForkThreadParams): Promise<void> {
-    await this.#live.fork(params);
-  }
-
-  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
-    await this.#live.append(threadId, items);
-  }
-
-  async persistThread(threadId: ThreadId): Promise<void> {
-    await this.#live.persist(threadId);
-  }
-
-  async flushThread(threadId: ThreadId): Promise<void> {
-    await this.#live.flush(threadId);
-  }
-
-  async shutdownThread(threadId: ThreadId): Promise<void> {
-    await this.#live.shutdown(threadId);
-  }
-
-  async discardThread(threadId: ThreadId): Promise<void> {
-    await this.#live.discard(threadId);
-  }
+  forkThread: ThreadStore['forkThread'] = (params) => this.#live.fork(params);
+  appendItems: ThreadStore['appendItems'] = (threadId, items) => this.#live.append(threadId, items);
+  persistThread: ThreadStore['persistThread'] = (threadId) => this.#live.persist(threadId);
+  flushThread: ThreadStore['flushThread'] = (threadId) => this.#live.flush(threadId);
+  shutdownThread: ThreadStore['shutdownThread'] = (threadId) => this.#live.shutdown(threadId);
+  discardThread: ThreadStore['discardThread'] = (threadId) => this.#live.discard(threadId);
 
   async archiveThread(threadId: ThreadId, options?: MoveOptions): Promise<boolean> {
     return await this.#setArchived(threadId, true, options);

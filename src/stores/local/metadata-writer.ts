@@ -199,8 +199,8 @@ export class MetadataWriter {
     const summary = await this.#local.summaries.full(file);
     const preview = await this.#previews.readPreview(file);
     const thread = threadFromFile(file, summary, preview, this.#local.names, threadId);
-    const said: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
-    return keys.filter((key) => FILE_TIMES.has(key) || (said[key] ?? null) !== Object(fields)[key]);
+    const derived: Record<string, unknown> = { ...thread, source: thread.source.stored, rolloutPath: file.path };
+    return keys.filter((key) => FILE_TIMES.has(key) || (derived[key] ?? null) !== Object(fields)[key]);
   }
 
   async #plan(thread: ResolvedThread, fields: ThreadMetadataPatch): Promise<Plan> {
@@ -269,7 +269,7 @@ export class MetadataWriter {
     }
   }
 
-  /** Writes the row; returns how to put back what it held. */
+  /** Writes the row; returns how to put back what it stored. */
   async #writeRow(threadId: ThreadId, { changes, newRow }: Plan): Promise<(() => Promise<unknown>) | undefined> {
     if (!newRow && Object.keys(changes).length === 0) return undefined;
     const before = await this.#local.keepRow(threadId, (rows) => {
@@ -354,7 +354,7 @@ function rowChanges(
 /** Of git, memory mode and names, only what the row does not hold already; the rest is written as it is. */
 function onlyDifferent(changes: RowChanges, row: ThreadRow | undefined): RowChanges {
   if (!row) return changes;
-  const held: RowChanges = {
+  const stored: RowChanges = {
     git_sha: row.gitSha ?? null,
     git_branch: row.gitBranch ?? null,
     git_origin_url: row.gitOriginUrl ?? null,
@@ -362,5 +362,5 @@ function onlyDifferent(changes: RowChanges, row: ThreadRow | undefined): RowChan
     title: row.title ?? '',
     name: row.name ?? null,
   };
-  return Object.fromEntries(Object.entries(changes).filter(([column, value]) => held[column] !== value));
+  return Object.fromEntries(Object.entries(changes).filter(([column, value]) => stored[column] !== value));
 }

@@ -44,11 +44,11 @@ export class RolloutAgentGraph implements AgentGraphStore {
     return this.#library.catalog.population;
   }
 
-  /** The edges of all rollouts, or of those whose thread is not in `without`. */
-  async edges(without?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
+  /** The edges of all rollouts, or of those whose thread is not in `excludedIds`. */
+  async edges(excludedIds?: ReadonlySet<string>): Promise<readonly SpawnEdge[]> {
     const { catalog } = this.#library;
-    if (!without) await catalog.refreshInSlices(0);
-    if (!without && this.#known?.population === catalog.population) return this.#known.edges;
+    if (!excludedIds) await catalog.refreshInSlices(0);
+    if (!excludedIds && this.#known?.population === catalog.population) return this.#known.edges;
     // A thread that comes while files are read is not among these.
     const { population } = catalog;
     const edges: SpawnEdge[] = [];
@@ -56,12 +56,12 @@ export class RolloutAgentGraph implements AgentGraphStore {
     const slice = new TimeSlice();
     for (const threadId of [...catalog.threadIds()]) {
       await slice.yield();
-      if (without?.has(threadId)) continue;
+      if (excludedIds?.has(threadId)) continue;
       const edge = await this.#edgeTo(threadId);
       if (edge === 'unknown yet') isComplete = false;
       else if (edge) edges.push(edge);
     }
-    if (!without && isComplete) this.#known = { population, edges };
+    if (!excludedIds && isComplete) this.#known = { population, edges };
     return edges;
   }
 

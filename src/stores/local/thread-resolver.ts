@@ -39,7 +39,7 @@ export interface ResolvedThread {
 }
 
 /** A check for a file with the exact name reuses a catalog refresh younger than this, milliseconds. */
-const LOOK_MS = 500;
+const MAX_REFRESH_AGE_MS = 500;
 /** A search reuses a catalog refresh that is younger than this, milliseconds. */
 const RECENT_MS = 100;
 /** A refresh that takes n milliseconds is reused for REFRESH_REUSE_FACTOR * n milliseconds. */
@@ -62,7 +62,7 @@ export class ThreadResolver {
   readonly #metas = new BoundedMap<string, { identity: string; meta: SessionMeta | undefined }>(50_000);
 
   /** Files of the threads that are live here: nobody moves them while this process holds their writer locks. */
-  readonly #held = new Map<ThreadId, Pick<ResolvedThread, 'file' | 'meta'>>();
+  readonly #live = new Map<ThreadId, Pick<ResolvedThread, 'file' | 'meta'>>();
 
   /** Threads that were found here before. */
   readonly #seen = new Set<ThreadId>();
@@ -113,22 +113,22 @@ export class ThreadResolver {
   }
 
   /** A thread is live from here on: its file need not be searched for. */
-  hold(threadId: ThreadId, thread: Pick<ResolvedThread, 'file' | 'meta'>): void {
-    this.#held.set(threadId, thread);
+  setLive(threadId: ThreadId, thread: Pick<ResolvedThread, 'file' | 'meta'>): void {
+    this.#live.set(threadId, thread);
   }
 
   /** A thread is no longer live. */
-  release(threadId: ThreadId): void {
-    this.#held.delete(threadId);
+  unsetLive(threadId: ThreadId): void {
+    this.#live.delete(threadId);
   }
 
   async #liveThread(threadId: ThreadId): Promise<ResolvedThread | undefined> {
-    const held = this.#held.get(threadId);
-    if (!held || !isRegularFile(held.file.path)) return undefined;
-    return { threadId, ...held, row: await this.#local.readRows((rows) => rows.get(threadId)) };
+    const live = this.#live.get(threadId);
+    if (!live || !isRegularFile(live.file.path)) return undefined;
+    return { threadId, ...live, row: await this.#local.readRows((rows) => rows.get(threadId)) };
   }
 
-  /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is held. */
+  /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is live. */
   async repairRows(rows: readonly ThreadRow[]): Promise<void> {
     for (const row of rows) {
       const threadId = asThreadId(row.id);
@@ -165,7 +165,7 @@ export class ThreadResolver {
   /** True if the row names a copy of the rollout and a file with the exact name exists: that file wins. */
   #isBehindExactName(file: RolloutFile, threadId: ThreadId): boolean {
     if (file.isExact && file.threadId === threadId) return false;
-    this.#local.catalog.refresh(LOOK_MS);
+    this.#local.catalog.refresh(MAX_REFRESH_AGE_MS);
     const [named] = this.#local.catalog.filesFor(threadId);
     const isSameRollout = named?.rolloutId === file.rolloutId;
     return isSameRollout && named.isExact && named.path !== file.path && existsSync(named.path);

@@ -21,10 +21,10 @@ export async function* threadRollout(
 ): AsyncGenerator<RolloutLine> {
   const number = numbering(thread);
   const first = await ownMeta(thread.threadId, history());
-  const said = new MetaValues();
+  const metaValues = new MetaValues();
   const head: RolloutLine = first ?? { ...madeMeta(thread), timestamp: iso(thread.createdAt), ordinal: undefined };
   const meta = parseSessionMeta(head);
-  yield number(said.observe({ ...head, payload: withoutBase({ ...head.payload, ...patchedKeys(thread) }) }));
+  yield number(metaValues.observe({ ...head, payload: withoutBase({ ...head.payload, ...patchedKeys(thread) }) }));
   let isFirstMet = first === undefined;
   for await (const line of history()) {
     const isMeta = line.type === 'session_meta';
@@ -35,9 +35,9 @@ export async function* threadRollout(
     }
     // A copied history brings the metas of its source along in legacy files alone.
     if (isMeta && !isOwn && thread.historyMode === 'paginated') continue;
-    yield number(isOwn ? said.observe({ ...line, payload: withoutBase(line.payload) }) : line);
+    yield number(isOwn ? metaValues.observe({ ...line, payload: withoutBase(line.payload) }) : line);
   }
-  const change = meta && said.changeTo(thread);
+  const change = meta && metaValues.changeTo(thread);
   if (meta && change)
     yield number({ ...slimMetaItem(meta, change), timestamp: iso(thread.updatedAt), ordinal: undefined });
 }

@@ -141,8 +141,8 @@ class RolloutTurnSource implements TurnSource<Position> {
   ): Promise<ReadonlySet<string>> {
     const named = new Set<string>();
     for await (const { raw, part, rolloutId } of this.#backward(end, what === 'starts' ? STARTS : undefined)) {
-      const told = part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1];
-      if (told !== undefined && !turnIds.has(told)) continue;
+      const namedTurn = part === 'unknown' ? undefined : TURN_ID.exec(linePrefix(raw, NAMES_BYTES))?.[1];
+      if (namedTurn !== undefined && !turnIds.has(namedTurn)) continue;
       const line = this.#parse(raw, rolloutId);
       const turnId = asString(line?.payload['turn_id']);
       const isMeant = what === 'names' || readTurnPart(line) === 'start';

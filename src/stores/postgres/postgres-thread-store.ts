@@ -1,12 +1,9 @@
 import { conflict, threadNotFound } from '../../protocol/errors.js';
 import type { ThreadId } from '../../protocol/ids.js';
-import type { RolloutItem } from '../../protocol/rollout-item.js';
 import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { noRolloutPath, patchedThread } from '../../store/patched-thread.js';
 import { presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import type {
-  CreateThreadParams,
-  ForkThreadParams,
   ListThreadsParams,
   ListTurnsParams,
   MetadataUpdate,
@@ -111,37 +108,14 @@ export class PostgresThreadStore implements ThreadStore {
     return await this.#setArchived(threadId, false, options);
   }
 
-  async createThread(params: CreateThreadParams): Promise<void> {
-    await this.#live.create(params);
-  }
-
-  async resumeThread(threadId: ThreadId): Promise<StoredThread> {
-    return await this.#live.resume(threadId);
-  }
-
-  async forkThread(params: ForkThreadParams): Promise<void> {
-    await this.#live.fork(params);
-  }
-
-  async appendItems(threadId: ThreadId, items: readonly RolloutItem[]): Promise<void> {
-    await this.#live.append(threadId, items);
-  }
-
-  async persistThread(threadId: ThreadId): Promise<void> {
-    await this.#live.persist(threadId);
-  }
-
-  async flushThread(threadId: ThreadId): Promise<void> {
-    await this.#live.flush(threadId);
-  }
-
-  async shutdownThread(threadId: ThreadId): Promise<void> {
-    await this.#live.shutdown(threadId);
-  }
-
-  async discardThread(threadId: ThreadId): Promise<void> {
-    await this.#live.discard(threadId);
-  }
+  createThread: ThreadStore['createThread'] = (params) => this.#live.create(params);
+  resumeThread: ThreadStore['resumeThread'] = (threadId) => this.#live.resume(threadId);
+  forkThread: ThreadStore['forkThread'] = (params) => this.#live.fork(params);
+  appendItems: ThreadStore['appendItems'] = (threadId, items) => this.#live.append(threadId, items);
+  persistThread: ThreadStore['persistThread'] = (threadId) => this.#live.persist(threadId);
+  flushThread: ThreadStore['flushThread'] = (threadId) => this.#live.flush(threadId);
+  shutdownThread: ThreadStore['shutdownThread'] = (threadId) => this.#live.shutdown(threadId);
+  discardThread: ThreadStore['discardThread'] = (threadId) => this.#live.discard(threadId);
 
   async close(): Promise<void> {
     await this.#live.closeAll();

@@ -18,7 +18,7 @@ const warn = (message: string) => {
 const withCodexsDb: StoreFactory = async (seeds) => {
   const home = new TestHome();
   seedHome(home, home.stateDb(), seeds);
-  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
@@ -39,7 +39,7 @@ threadStoreContract('LocalThreadStore whose state DB knows none of the threads',
   const home = new TestHome();
   home.stateDb();
   seedHome(home, undefined, seeds);
-  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'never' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'never' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));
@@ -49,7 +49,7 @@ threadStoreContract('LocalThreadStore whose state DB knows none of the threads',
 threadStoreContract('LocalThreadStore with our own state DB', async (seeds) => {
   const home = new TestHome();
   seedHome(home, undefined, seeds);
-  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' });
+  const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'create' });
   if (!stateDb) throw new Error('there is no state DB');
   onTestFinished(() => stateDb.close());
   const library = new RolloutLibrary(new RolloutHome(home.root));

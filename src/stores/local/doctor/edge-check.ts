@@ -12,11 +12,11 @@ export function edgeFindings(rollouts: ReadonlyMap<string, CheckedRollout>, edge
   const parents = new Map(edges.map((edge) => [edge.childThreadId, edge.parentThreadId]));
   const findings: Finding[] = [];
   for (const { childThreadId: child, parentThreadId: parent } of edges) {
-    const said = rollouts.get(child)?.meta?.source.spawn?.parentThreadId;
+    const named = rollouts.get(child)?.meta?.source.spawn?.parentThreadId;
     if (!rollouts.has(child)) {
       findings.push(finding('orphan edge', child, `spawned by ${parent}, but the thread is gone`, NOTHING));
-    } else if (said !== undefined && said !== parent) {
-      const problem = `its edge says that ${parent} spawned it, its rollout says ${said}`;
+    } else if (named !== undefined && named !== parent) {
+      const problem = `its edge says that ${parent} spawned it, its rollout says ${named}`;
       findings.push(finding('edge differs', child, problem, SORT_OUT));
     } else if (!rollouts.has(parent)) {
       findings.push(finding('edge to nothing', child, `the thread that spawned it is gone: ${parent}`, NOTHING));

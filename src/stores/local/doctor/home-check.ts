@@ -28,7 +28,7 @@ const RESYNC = 'threadkeeper backfill brings its index in line.';
 export async function checkHome(library: RolloutLibrary, stateDb: StateDb | undefined): Promise<HomeCheck> {
   const { catalog, names } = library;
   catalog.refresh();
-  const isOurs = stateDb?.owner === 'threadkeeper';
+  const isIndex = stateDb?.owner === 'threadkeeper';
   const rollouts = new Map<string, CheckedRollout>();
   for (const threadId of [...catalog.threadIds()]) {
     const checked = await checkRollout(library, threadId);
@@ -48,24 +48,24 @@ export async function checkHome(library: RolloutLibrary, stateDb: StateDb | unde
     stateDb && (await stateDb.read(() => new Map(new ThreadRows(stateDb).each().map((row) => [row.id, row]))));
   const edges = stateDb ? await stateDb.read(() => new SpawnEdgeRows(stateDb).all()) : [];
   if (rows) {
-    for (const row of rows.values()) add(await rowFindings(library, row, isOurs));
+    for (const row of rows.values()) add(await rowFindings(library, row, isIndex));
     for (const [id, { holdsThread }] of rollouts) {
       if (rows.has(id) || !holdsThread) continue;
       add([finding('no row', id, 'the rollout has no row in the state DB', REINDEX)]);
     }
     add(edgeFindings(rollouts, edges));
   }
-  add(nameFindings(library, rollouts, isOurs ? undefined : rows));
+  add(nameFindings(library, rollouts, isIndex ? undefined : rows));
   return {
     rollouts: rollouts.size,
     rows: rows?.size ?? 0,
     edges: edges.length,
     names: [...names.entries().values()].filter((name) => name !== '').length,
-    findings: isOurs ? findings.map(withOwnRemedy) : findings,
+    findings: isIndex ? findings.map(withIndexRemedy) : findings,
   };
 }
 
 /** A finding about the index itself gets RESYNC as its remedy. */
-function withOwnRemedy(found: Finding): Finding {
+function withIndexRemedy(found: Finding): Finding {
   return /row|archived state|edge/.test(found.kind) ? { ...found, remedy: RESYNC } : found;
 }

@@ -18,7 +18,7 @@ const WITHOUT_FILE =
 const REBUILT = 'Codex takes the values of the rollout when it indexes the thread again.';
 
 /** Compares the path and the metadata of a row with its rollout. */
-export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOurs: boolean): Promise<Finding[]> {
+export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isIndex: boolean): Promise<Finding[]> {
   const { catalog, home } = library;
   const threadId = asThreadId(row.id);
   const found = (kind: string, problem: string, remedy: string) => [finding(kind, row.id, problem, remedy)];
@@ -49,7 +49,7 @@ export async function rowFindings(library: RolloutLibrary, row: ThreadRow, isOur
     const [rowSays, fileSays] = [row.isArchived, current.isArchived].map((is) => (is ? 'archived' : 'active'));
     return found('archived state', `its row says ${rowSays}, its file is ${fileSays}`, REPAIRED);
   }
-  if (isOurs) return isBehind(current, row) ? found('row behind', 'its rollout has changed since', REBUILT) : [];
+  if (isIndex) return isBehind(current, row) ? found('row behind', 'its rollout has changed since', REBUILT) : [];
   const differing = await differences(library, current, row);
   if (differing.length === 0) return [];
   return found('row differs', `its row and its rollout disagree on ${differing.join(', ')}`, REBUILT);

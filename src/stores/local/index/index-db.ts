@@ -30,7 +30,7 @@ export class IndexDb {
     private readonly warn: Warn,
   ) {
     handle.onLost = (lost) => {
-      if (lost.owner === 'threadkeeper' && config.own === 'create')
+      if (lost.owner === 'threadkeeper' && config.indexUse === 'create')
         this.#filling = this.#remake(lost).catch((error: Error) => warn(error.message));
     };
   }

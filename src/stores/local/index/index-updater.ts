@@ -10,9 +10,9 @@ import { StateDbLost } from '../state-db/state-db.js';
 import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
 
 /** A look at the files younger than this is good enough. */
-const LOOK_MS = 500;
+const MAX_REFRESH_AGE_MS = 500;
 /** Every file is looked at again after this. */
-const WHOLE_LOOK_MS = 30_000;
+const FULL_CHECK_MS = 30_000;
 const BATCH = 100;
 
 interface Seen {
@@ -55,10 +55,10 @@ export class IndexUpdater {
       this.#watcher.close();
       return;
     }
-    await catalog.refreshInSlices(LOOK_MS);
+    await catalog.refreshInSlices(MAX_REFRESH_AGE_MS);
     this.#watcher.follow(catalog.directories());
     // The OS drops events when too many come at once, and does not say so here.
-    const isWholeLook = Date.now() - this.#wholeLookAt > WHOLE_LOOK_MS;
+    const isWholeLook = Date.now() - this.#wholeLookAt > FULL_CHECK_MS;
     const dirty = this.#watcher.takeDirty();
     if (dirty.size === 0 && this.#generation === catalog.generation && !isWholeLook) return;
     const { generation } = catalog;

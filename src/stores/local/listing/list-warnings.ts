@@ -13,7 +13,7 @@ export function listWarnings(
 ): string[] {
   const { missingFiles, outsideHome, malformed, rowPaths } = reconciled;
   const warnings: string[] = [];
-  const tell = (count: number, text: string) => {
+  const addWarning = (count: number, text: string) => {
     if (count > 0) warnings.push(text);
   };
   if (home.absence !== undefined) warnings.push(home.absence);
@@ -22,16 +22,22 @@ export function listWarnings(
   if (names.problem !== undefined) warnings.push(`Names may be missing: ${names.problem}.`);
   const withPaths = (list: readonly LeftOut[]) => list.map(({ path: file, why }) => `${file} (${why})`);
   const unread = [...withPaths(catalog.skipped), ...withPaths(unindexed.unreadable)];
-  tell(unread.length, `Not read: ${firstNames(unread)}.`);
-  const without = unindexed.without + emptyRows;
-  tell(without, `${counted(without, 'rollout file')} without content left out.`);
+  addWarning(unread.length, `Not read: ${firstNames(unread)}.`);
+  const emptyFiles = unindexed.emptyFiles + emptyRows;
+  addWarning(emptyFiles, `${counted(emptyFiles, 'rollout file')} without content left out.`);
   const copies = [...new Set([...catalog.copies, ...unindexed.copies])];
-  tell(copies.length, `${counted(copies.length, 'copy', 'copies')} of rollouts left out: ${firstNames(copies)}.`);
+  addWarning(copies.length, `${counted(copies.length, 'copy', 'copies')} of rollouts left out: ${firstNames(copies)}.`);
   const others = catalog.otherNames.filter((name) => !rowPaths.has(path.join(home.root, name)));
-  tell(others.length, `Left out, as their names are not those of rollouts: ${firstNames(others)}.`);
-  tell(malformed, `${counted(malformed, 'row')} of the state DB left out: their values make no sense.`);
-  tell(missingFiles, `${counted(missingFiles, 'thread')} of the state DB left out: their rollout files are gone.`);
-  tell(outsideHome, `${counted(outsideHome, 'thread')} of the state DB left out: their rollouts lie outside the home.`);
+  addWarning(others.length, `Left out, as their names are not those of rollouts: ${firstNames(others)}.`);
+  addWarning(malformed, `${counted(malformed, 'row')} of the state DB left out: their values are not valid.`);
+  addWarning(
+    missingFiles,
+    `${counted(missingFiles, 'thread')} of the state DB left out: their rollout files are gone.`,
+  );
+  addWarning(
+    outsideHome,
+    `${counted(outsideHome, 'thread')} of the state DB left out: their rollouts lie outside the home.`,
+  );
   return warnings;
 }
 

@@ -66,7 +66,7 @@ export class LocalListing {
     const looseMatches = unindexed.threads.filter(({ thread }) => matches(thread));
     const found = await this.#rowPage(params, after, reconciled);
     if ((found !== undefined) !== reconciled.hasRows) return undefined;
-    const fromRows = found ?? { threads: [], counts: [], last: undefined, without: 0 };
+    const fromRows = found ?? { threads: [], counts: [], last: undefined, emptyFiles: 0 };
     const { last } = fromRows;
     const compare = comparePositions(params.order);
     const fromFiles = await this.#unindexed.page(params, after, looseMatches);
@@ -81,7 +81,7 @@ export class LocalListing {
       hasMore: last !== undefined || merged.length > params.limit,
       total: totalShown(params.filter, counts),
       counts,
-      warnings: listWarnings(this.#local, reconciled, unindexed, fromRows.without),
+      warnings: listWarnings(this.#local, reconciled, unindexed, fromRows.emptyFiles),
     };
   }
 
@@ -113,19 +113,19 @@ export class LocalListing {
     });
     if (!found) return undefined;
     const threads: Placed[] = [];
-    let without = 0;
+    let emptyFiles = 0;
     for (const row of found.page) {
       const position = { time: row.sortTime, id: row.id as ThreadId };
       const thread = await this.#threadFromIndexedRow(row);
       if (thread) threads.push({ thread, position });
-      else without += 1;
+      else emptyFiles += 1;
     }
     const lastRow = found.page.length > limit ? found.page.at(-1) : undefined;
     const last = lastRow && { time: lastRow.sortTime, id: lastRow.id as ThreadId };
-    if (threads.length > 0 || !last) return { threads, counts: found.counts, last, without };
+    if (threads.length > 0 || !last) return { threads, counts: found.counts, last, emptyFiles };
     // A whole page of rows without content is no end of the list.
     const next = await this.#rowPage(params, last, reconciled);
-    return next && { ...next, without: without + next.without };
+    return next && { ...next, emptyFiles: emptyFiles + next.emptyFiles };
   }
 
   /** Undefined for a row whose file has no content any more: neither a list nor a read returns it. */
@@ -185,7 +185,7 @@ interface RowPage {
   readonly threads: readonly Placed[];
   readonly counts: readonly ThreadCount[];
   readonly last: ListPosition | undefined;
-  readonly without: number;
+  readonly emptyFiles: number;
 }
 
 function mergeCounts(counts: readonly ThreadCount[], unindexed: readonly UnindexedThread[]): ThreadCount[] {

@@ -89,13 +89,13 @@ export class Reconciler {
       }
       const local = home.localPath(stored);
       const copies = files.flatMap(({ rolloutId }) => catalog.copiesFor(rolloutId));
-      const isThere = copies.some(
+      const hasFile = copies.some(
         (file) =>
           file.isArchived === isArchived && isSameRollout(file.path, local) && (file.isExact || !files[0]?.isExact),
       );
       // A file that is not named after its thread is found by the row alone.
       const isNamedOtherwise = files.length === 0 && local !== undefined && isFileInside(home, local);
-      if (!stale.has(id) && (isThere || isNamedOtherwise)) continue;
+      if (!stale.has(id) && (hasFile || isNamedOtherwise)) continue;
       unusableRows.push(id);
       const [file] = files;
       if (file) unindexed.push({ file, row: stale.has(id) ? undefined : rows.get(id) });

@@ -31,7 +31,7 @@ export interface UnindexedThreads {
   readonly threads: UnindexedThread[];
   readonly unreadable: LeftOut[];
   /** Files that hold no thread. */
-  without: number;
+  emptyFiles: number;
   readonly copies: string[];
 }
 
@@ -61,7 +61,7 @@ export class UnindexedThreadReader {
     const { catalog, names } = this.#local;
     const key = `${catalog.generation} ${names.generation} ${unindexed.length} ${JSON.stringify(reading)}`;
     if (known?.key === key && Date.now() - known.at < FRESH_MS) return known.value;
-    const value: UnindexedThreads = { threads: [], unreadable: [], without: 0, copies: [] };
+    const value: UnindexedThreads = { threads: [], unreadable: [], emptyFiles: 0, copies: [] };
     const seen = new Set<ThreadId>();
     const slice = new TimeSlice();
     for (const { file, row } of unindexed) {
@@ -69,7 +69,7 @@ export class UnindexedThreadReader {
       const name = path.relative(this.#local.home.root, file.path);
       try {
         const thread = await this.#read(file, row, reading);
-        if (!thread) value.without += 1;
+        if (!thread) value.emptyFiles += 1;
         else if (seen.has(thread.threadId) || (await this.#hasExactFile(thread.threadId, file)))
           value.copies.push(name);
         else {

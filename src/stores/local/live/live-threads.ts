@@ -203,7 +203,7 @@ export class LiveThreads {
 
   async #close(threadId: ThreadId, { recorder, lock }: OpenThread): Promise<void> {
     this.#open.delete(threadId);
-    this.#resolver.release(threadId);
+    this.#resolver.unsetLive(threadId);
     recorder.discard();
     await lock.release();
   }
@@ -217,7 +217,7 @@ export class LiveThreads {
     try {
       const { file, meta, ...rest } = await open();
       this.#open.set(threadId, { ...rest, file, meta, lock });
-      this.#resolver.hold(threadId, { file, meta });
+      this.#resolver.setLive(threadId, { file, meta });
     } catch (error) {
       await lock.release();
       throw writeFailure(`opening thread ${threadId}`, error);

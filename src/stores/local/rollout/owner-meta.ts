@@ -40,16 +40,16 @@ export function firstMetaNow(file: Named): SessionMeta | undefined {
 function metaAtHead(source: RolloutBytes, { threadId }: Pick<Named, 'threadId'>): SessionMeta | undefined {
   let first: SessionMeta | undefined;
   let seen = 0;
-  let isIndexFound = false;
+  let isOwnFound = false;
   for (const raw of readLines(source)) {
     const line = raw.isCut ? undefined : parseRolloutLine(lineText(raw));
     // A line with an ordinal makes a rollout paginated, whatever its session_meta says.
     if (first && line?.ordinal !== undefined) first = { ...first, historyMode: 'paginated' };
-    if (isIndexFound) return first;
+    if (isOwnFound) return first;
     const meta = line && parseSessionMeta(line);
     if (meta && (!first || meta.id === threadId)) first = meta;
-    isIndexFound = first !== undefined && first.id === threadId;
-    if (isIndexFound && first?.historyMode === 'paginated') return first;
+    isOwnFound = first !== undefined && first.id === threadId;
+    if (isOwnFound && first?.historyMode === 'paginated') return first;
     seen += 1;
     if (seen >= HEAD_SCAN_LINES) break;
   }

@@ -62,7 +62,7 @@ export class RolloutCatalog {
   refresh(maxAgeMs = 0): void {
     const now = Date.now();
     if (maxAgeMs > 0 && now - this.#refreshedAt < maxAgeMs) return;
-    this.#home.look();
+    this.#home.resolveDirectories();
     const directories = new Map<string, Directory>();
     this.#unreadable = [];
     this.#lookAtEmptyCopies();

@@ -26,7 +26,7 @@ export class RolloutHome {
     this.nameIndex = path.join(this.root, 'session_index.jsonl');
     this.nameIndexLock = `${this.nameIndex}.lock`;
     this.writerLocks = path.join(this.root, 'thread-writer-locks');
-    this.look();
+    this.resolveDirectories();
   }
 
   get exists(): boolean {
@@ -34,7 +34,7 @@ export class RolloutHome {
   }
 
   /** Resolves the real paths of the thread directories again. */
-  look(): void {
+  resolveDirectories(): void {
     this.#existedBefore ||= this.exists;
     this.#realDirectories = [this.sessions, this.archived].map((local) => ({ real: realpathOr(local), local }));
   }
@@ -103,7 +103,7 @@ export class RolloutHome {
     } catch (error) {
       throw writeFailure(`making the home ${this.root}`, error);
     }
-    this.look();
+    this.resolveDirectories();
   }
 
   /** Throws `unsupported` when there is no such home. */

@@ -81,7 +81,7 @@ export class RolloutMetadata {
     // The copied history of a legacy fork includes the session_metas of its source: they are of another thread.
     if (meta.id !== this.meta.id) return;
     const { threadSource, modelProvider, memoryMode } = meta;
-    this.#say({
+    this.#setFields({
       threadSource,
       modelProvider,
       memoryMode,
@@ -93,7 +93,7 @@ export class RolloutMetadata {
 
   #observeFacts(facts: LineFacts): void {
     this.fields.cwd ??= facts.firstCwd;
-    this.#say(facts);
+    this.#setFields(facts);
     this.#goal ||= facts.goal ?? '';
     if (facts.userText) this.#observeUserText(facts.userText);
   }
@@ -105,7 +105,7 @@ export class RolloutMetadata {
     if (!user.isLabel) this.fields.title ??= user.text || undefined;
   }
 
-  #say(facts: Partial<PlainFields>): void {
+  #setFields(facts: Partial<PlainFields>): void {
     for (const name of PLAIN_FIELD_NAMES) {
       if (facts[name] !== undefined) Object.assign(this.fields, { [name]: facts[name] });
     }

@@ -15,7 +15,7 @@ export interface WriterLock {
 
 const COORDINATION_WAIT_MS = 2000;
 /** How long to wait for a brief lock (one write). A lasting lock (an open thread) is not waited for. */
-const PATIENCE_MS = 2000;
+const WAIT_MS = 2000;
 /** The file mode that marks a brief lock. No common umask produces it. */
 const BRIEF = 0o604;
 const LASTING = 0o644;
@@ -43,7 +43,7 @@ export async function acquireWriterLock(
   };
   const isTransient = (error: unknown) => error === isHeldBriefly;
   const pauses = { firstPauseMs: RETRY_MS, longestPauseMs: RETRY_MS };
-  const held = await retry(take, { isTransient, forMs: PATIENCE_MS, ...pauses });
+  const held = await retry(take, { isTransient, forMs: WAIT_MS, ...pauses });
   return {
     release: () =>
       withCoordination(home, () => {

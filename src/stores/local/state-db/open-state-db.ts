@@ -20,7 +20,7 @@ export interface StateDbConfig {
   readonly homes: SqliteHomes;
   readonly readOnly: boolean;
   /** Where Codex has no DB: may ours be made, only be used when it is there, or neither? */
-  readonly own: 'create' | 'existing' | 'never';
+  readonly indexUse: 'create' | 'existing' | 'never';
   /** How long a write waits for another program's lock, milliseconds. */
   readonly busyTimeoutMs?: number | undefined;
 }
@@ -66,12 +66,12 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
  * is damaged.
  */
 export async function openIndex(config: StateDbConfig): Promise<StateDbOpening> {
-  const { homes, own, busyTimeoutMs } = config;
+  const { homes, indexUse, busyTimeoutMs } = config;
   const sqliteHome = homes.main;
   const file = indexFile(sqliteHome);
   const exists = existsSync(file);
-  const mayCreate = own === 'create' && !config.readOnly && isDirectory(sqliteHome);
-  if (own === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
+  const mayCreate = indexUse === 'create' && !config.readOnly && isDirectory(sqliteHome);
+  if (indexUse === 'never' || (!exists && !mayCreate)) return { stateDb: undefined, problem: undefined };
   if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
     return { stateDb: undefined, problem: `${INDEX_FILE} is a link, which is not followed` };
   }
@@ -123,13 +123,13 @@ async function prepareIndex(file: string): Promise<Prepared> {
 async function retryWhileBusy<T>(open: () => T): Promise<T> {
   return await retry(open, {
     isTransient: (error) => error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'),
-    forMs: PATIENCE_MS,
+    forMs: WAIT_MS,
     firstPauseMs: 25,
     longestPauseMs: 25,
   });
 }
 
-const PATIENCE_MS = 5000;
+const WAIT_MS = 5000;
 
 function migrated(file: string): { isUnusable: boolean; problem: string | undefined } {
   const isNew = !existsSync(file);

@@ -53,7 +53,7 @@ export class StateDbHandle {
   }
 
   /** Takes a DB of Codex's that has come, or come back. To be awaited before a write. */
-  look: () => Promise<void> = async () => {};
+  takeCodexDb: () => Promise<void> = async () => {};
 
   /** Closes what serves; for the end of the program. */
   close(): void {

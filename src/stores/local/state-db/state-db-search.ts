@@ -12,7 +12,7 @@ export interface SqliteHomes {
   /** Other directories in which a program of Codex keeps one. */
   readonly others: readonly string[];
   /** Why `main` may not be the right directory, if that is so. */
-  readonly doubt?: string | undefined;
+  readonly ambiguity?: string | undefined;
 }
 
 /** What is in a file named `state_<n>.sqlite`. */
@@ -40,7 +40,7 @@ export interface StateDbSearch {
   readonly file: string | undefined;
   readonly others: readonly SkippedStateDb[];
   /** Why it is not certain which DB Codex uses; then none may be written. */
-  readonly doubt: string | undefined;
+  readonly ambiguity: string | undefined;
 }
 
 const NAME = /^state_(\d{1,9})\.sqlite$/;
@@ -63,36 +63,36 @@ export class StateDbFinder {
   find(): StateDbSearch {
     const { main, isConfigured } = this.#homes;
     const others: SkippedStateDb[] = [];
-    let doubt: string | undefined;
+    let ambiguity: string | undefined;
     const files: { file: string; directory: string; generation: number; stat: Stats }[] = [];
     for (const directory of new Set([main, ...this.#homes.others])) {
       const listed = namesIn(directory);
       if (listed.problem === 'ENOENT' || listed.problem === 'ENOTDIR') {
-        if (directory === main && isConfigured) doubt ??= `the SQLite home ${directory} is not there`;
+        if (directory === main && isConfigured) ambiguity ??= `the SQLite home ${directory} is not there`;
       } else if (listed.problem !== undefined) {
-        doubt ??= `${directory} cannot be listed (${listed.problem}), and Codex may keep its state DB there`;
+        ambiguity ??= `${directory} cannot be listed (${listed.problem}), and Codex may keep its state DB there`;
       }
       for (const name of listed.names) {
         const file = path.join(directory, name);
         const stat = statOf(file);
         if (stat?.isFile()) files.push({ file, directory, generation: Number(NAME.exec(name)?.[1]), stat });
         else if (!stat && lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
-          doubt ??= `${file} is a link to what is not there`;
+          ambiguity ??= `${file} is a link to what is not there`;
         } else others.push({ file, why: 'it is no file' });
       }
     }
     const [only, ...more] = files;
     // A DB that is there settles where the configuration points.
-    if (!only) return { file: undefined, others, doubt: doubt ?? this.#homes.doubt };
+    if (!only) return { file: undefined, others, ambiguity: ambiguity ?? this.#homes.ambiguity };
     if (more.length === 0) {
       const { content } = this.#candidate(only);
       // One that is empty Codex may be about to fill; one with tables of another program it will not touch.
-      if (content !== 'foreign') return { file: only.file, others, doubt };
+      if (content !== 'foreign') return { file: only.file, others, ambiguity };
       const foreign = { file: only.file, why: 'it is not a state DB of Codex' };
-      return { file: undefined, others: [...others, foreign], doubt: doubt ?? this.#homes.doubt };
+      return { file: undefined, others: [...others, foreign], ambiguity: ambiguity ?? this.#homes.ambiguity };
     }
     const chosen = choose(files.map((found) => this.#candidate(found)));
-    return { file: chosen.file, others: [...others, ...chosen.others], doubt };
+    return { file: chosen.file, others: [...others, ...chosen.others], ambiguity };
   }
 
   #candidate(found: { file: string; directory: string; generation: number; stat: Stats }): Candidate {

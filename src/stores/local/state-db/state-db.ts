@@ -28,9 +28,9 @@ const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 const SPIN_MS = 25;
 const BUSY = /^SQLITE_(BUSY|LOCKED)/;
 /** After one action has waited the whole busy timeout in vain, each later action waits at most this long. */
-const HELD_PATIENCE_MS = 250;
+const SHORT_WAIT_MS = 250;
 /** How long that shorter wait applies, unless an action succeeds earlier. */
-const HELD_MS = 2000;
+const LOCKED_MS = 2000;
 /** Result codes of a file that is no use any more. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|SCHEMA)/;
 
@@ -44,7 +44,7 @@ export class StateDb {
   readonly #inode: number;
   #columns = new Map<string, ReadonlySet<string>>();
   /** Until when waits are short, and which kind of action timed out: a read can succeed while writes do not. */
-  #held: { until: number; by: 'read' | 'write' } = { until: 0, by: 'read' };
+  #locked: { until: number; by: 'read' | 'write' } = { until: 0, by: 'read' };
   #schemaVersion: unknown;
   #isSchemaKnown = false;
   /** Reads and writes under way: they end before the file is closed. */
@@ -178,19 +178,18 @@ export class StateDb {
   }
 
   async #tryUntilFree<T>(kind: 'read' | 'write', action: () => T): Promise<T> {
-    const patience =
-      Date.now() < this.#held.until ? Math.min(HELD_PATIENCE_MS, this.#busyTimeoutMs) : this.#busyTimeoutMs;
+    const waitMs = Date.now() < this.#locked.until ? Math.min(SHORT_WAIT_MS, this.#busyTimeoutMs) : this.#busyTimeoutMs;
     try {
       const attempt = () => this.#attempt(action);
       const pauses = { firstPauseMs: 5, longestPauseMs: 100 };
-      const result = await retry(attempt, { isTransient: isBusy, forMs: patience, ...pauses });
-      if (kind === 'write' || this.#held.by === 'read') this.#held.until = 0;
+      const result = await retry(attempt, { isTransient: isBusy, forMs: waitMs, ...pauses });
+      if (kind === 'write' || this.#locked.by === 'read') this.#locked.until = 0;
       return result;
     } catch (error) {
       if (!isBusy(error)) throw error;
-      this.#held = { until: Date.now() + HELD_MS, by: kind };
+      this.#locked = { until: Date.now() + LOCKED_MS, by: kind };
       throw conflict(
-        `the state DB is locked by another program (waited ${patience} ms)`,
+        `the state DB is locked by another program (waited ${waitMs} ms)`,
         'Nothing was changed. Try again in a moment; if it stays so, find the program that holds it open.',
         error,
       );

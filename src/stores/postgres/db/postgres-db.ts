@@ -31,7 +31,7 @@ const LOCK_MS = 5000;
 /** Beyond the statement timeout: the database itself does not answer any more. */
 const NO_ANSWER_MS = 5000;
 /** No retry after this time, because a caller waits. */
-const PATIENCE_MS = 3000;
+const RETRY_MS = 3000;
 const INT8 = 20;
 const JSONB = 3802;
 
@@ -123,7 +123,7 @@ export class PostgresDb {
     try {
       return await retry(action, {
         isTransient: (error) => isTransactionConflict(error) || isUnreachable(error),
-        forMs: PATIENCE_MS,
+        forMs: RETRY_MS,
         firstPauseMs: 50,
         longestPauseMs: 800,
       });

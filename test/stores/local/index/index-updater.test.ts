@@ -161,7 +161,7 @@ describe('our index stays true', () => {
 
 describe('a backfill', () => {
   const db = async (home: TestHome) => {
-    const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create' });
+    const { stateDb } = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'create' });
     if (!stateDb) throw new Error('there is no state DB');
     onTestFinished(() => stateDb.close());
     return { stateDb, library: new RolloutLibrary(new RolloutHome(home.root)) };

@@ -9,7 +9,7 @@ import { onlySqliteHome, openStateDb } from '../../../support/state-db.js';
 import { TestHome } from '../../../support/test-home.js';
 
 async function opening(home: TestHome, config: Partial<StateDbConfig> = {}) {
-  const found = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, own: 'create', ...config });
+  const found = await openStateDb({ homes: onlySqliteHome(home.root), readOnly: false, indexUse: 'create', ...config });
   onTestFinished(() => found.stateDb?.close());
   return found;
 }
@@ -56,7 +56,7 @@ describe('our own state DB', () => {
     const withCodexs = new TestHome();
     withCodexs.stateDb();
     expect((await opening(withCodexs)).stateDb?.owner).toBe('codex');
-    for (const config of [{ own: 'existing' }, { own: 'never' }, { readOnly: true }] as const) {
+    for (const config of [{ indexUse: 'existing' }, { indexUse: 'never' }, { readOnly: true }] as const) {
       const home = new TestHome();
       expect(await opening(home, config)).toEqual({ stateDb: undefined, problem: undefined });
       expect(readdirSync(home.root)).toEqual(['sessions']);

@@ -12,9 +12,9 @@ const usual = (home: TestHome): SqliteHomes => ({
 });
 
 const find = (home: TestHome, homes = usual(home)) => {
-  const { file, others, doubt } = new StateDbFinder(homes).find();
+  const { file, others, ambiguity } = new StateDbFinder(homes).find();
   const named = (name: string) => path.relative(home.root, name);
-  return { file: file && named(file), others: others.map((other) => named(other.file)), doubt };
+  return { file: file && named(file), others: others.map((other) => named(other.file)), ambiguity };
 };
 
 function nested(home: TestHome): Database.Database {
@@ -33,14 +33,14 @@ function writtenAt(home: TestHome, file: string, seconds: number): void {
 }
 
 describe('the search for the state DB of a home', () => {
-  it('finds none where there is none, without a doubt', () => {
-    expect(find(new TestHome())).toEqual({ file: undefined, others: [], doubt: undefined });
+  it('finds none where there is none, without a ambiguity', () => {
+    expect(find(new TestHome())).toEqual({ file: undefined, others: [], ambiguity: undefined });
   });
 
   it('finds the one of the desktop app, in sqlite/ of the home', () => {
     const home = new TestHome();
     nested(home);
-    expect(find(home)).toEqual({ file: 'sqlite/state_5.sqlite', others: [], doubt: undefined });
+    expect(find(home)).toEqual({ file: 'sqlite/state_5.sqlite', others: [], ambiguity: undefined });
   });
 
   it.each([
@@ -52,7 +52,7 @@ describe('the search for the state DB of a home', () => {
     nested(home).close();
     writtenAt(home, 'state_5.sqlite', root);
     writtenAt(home, 'sqlite/state_5.sqlite', desktop);
-    expect(find(home)).toEqual({ file: last, others: [other], doubt: undefined });
+    expect(find(home)).toEqual({ file: last, others: [other], ambiguity: undefined });
   });
 
   it('counts what stands in a write-ahead log', () => {
@@ -78,7 +78,7 @@ describe('the search for the state DB of a home', () => {
     home.stateDb().close();
     make(path.join(home.root, 'state_6.sqlite'));
     writtenAt(home, 'state_5.sqlite', 0);
-    expect(find(home)).toEqual({ file: 'state_5.sqlite', others: ['state_6.sqlite'], doubt: undefined });
+    expect(find(home)).toEqual({ file: 'state_5.sqlite', others: ['state_6.sqlite'], ambiguity: undefined });
   });
 
   it('takes a higher generation with a schema of its own while it is written, and not once it is stale', () => {
@@ -97,11 +97,11 @@ describe('the search for the state DB of a home', () => {
   it('does not go on where it cannot know: a SQLite home that is not there, or whose name is not known', () => {
     const home = new TestHome();
     const gone = path.join(home.root, 'unmounted');
-    expect(find(home, { main: gone, isConfigured: true, others: [home.root] }).doubt).toContain('is not there');
-    const doubtful = { ...usual(home), doubt: 'config.toml cannot be read' };
-    expect(find(home, doubtful).doubt).toBe('config.toml cannot be read');
+    expect(find(home, { main: gone, isConfigured: true, others: [home.root] }).ambiguity).toContain('is not there');
+    const doubtful = { ...usual(home), ambiguity: 'config.toml cannot be read' };
+    expect(find(home, doubtful).ambiguity).toBe('config.toml cannot be read');
     home.stateDb();
-    expect(find(home, doubtful)).toEqual({ file: 'state_5.sqlite', others: [], doubt: undefined });
+    expect(find(home, doubtful)).toEqual({ file: 'state_5.sqlite', others: [], ambiguity: undefined });
   });
 
   it.each([
@@ -114,13 +114,13 @@ describe('the search for the state DB of a home', () => {
     copyFileSync(path.join(home.root, original), path.join(home.root, copy));
     writtenAt(home, original, 10);
     writtenAt(home, copy, 20);
-    expect(find(home)).toEqual({ file: original, others: [copy], doubt: undefined });
+    expect(find(home)).toEqual({ file: original, others: [copy], ambiguity: undefined });
   });
 
   it('takes no DB of another program, also where it is alone', () => {
     const home = new TestHome();
     new Database(path.join(home.root, 'state_5.sqlite')).exec('CREATE TABLE threads (name TEXT)').close();
-    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], doubt: undefined });
+    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], ambiguity: undefined });
   });
 
   it('does not go on where a link leads to a DB that is not there, as on a disk that is not mounted', () => {
@@ -128,14 +128,14 @@ describe('the search for the state DB of a home', () => {
     symlinkSync(path.join(home.root, 'unmounted', 'state_5.sqlite'), path.join(home.root, 'state_5.sqlite'));
     expect(find(home)).toMatchObject({
       file: undefined,
-      doubt: expect.stringContaining('is a link to what is not there'),
+      ambiguity: expect.stringContaining('is a link to what is not there'),
     });
   });
 
   it('passes over a directory that is named like a DB, and names it', () => {
     const home = new TestHome();
     mkdirSync(path.join(home.root, 'state_5.sqlite'));
-    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], doubt: undefined });
+    expect(find(home)).toEqual({ file: undefined, others: ['state_5.sqlite'], ambiguity: undefined });
   });
 
   it('looks again at what a lock hid', () => {

@@ -12,7 +12,7 @@ async function opened(home: TestHome, busyTimeoutMs = 300): Promise<StateDb> {
   const { stateDb, problem } = await openStateDb({
     homes: onlySqliteHome(home.root),
     readOnly: false,
-    own: 'never',
+    indexUse: 'never',
     busyTimeoutMs,
   });
   if (!stateDb) throw new Error(`no handle: ${problem}`);
@@ -24,7 +24,7 @@ const problemOf = async (home: TestHome) => {
   const { stateDb, problem } = await openStateDb({
     homes: onlySqliteHome(home.root),
     readOnly: false,
-    own: 'never',
+    indexUse: 'never',
     busyTimeoutMs: 200,
   });
   stateDb?.close();
@@ -186,7 +186,8 @@ describe('a write', () => {
     const home = new TestHome();
     const id = newId();
     addRow(home.stateDb(), { id, rollout_path: '/x', title: 'before' });
-    const stateDb = (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: true, own: 'never' })).stateDb;
+    const stateDb = (await openStateDb({ homes: onlySqliteHome(home.root), readOnly: true, indexUse: 'never' }))
+      .stateDb;
     onTestFinished(() => stateDb?.close());
     expect(stateDb?.readOnly).toBe(true);
     const rows = stateDb && new ThreadRows(stateDb);
