@@ -51,10 +51,7 @@ async function toolReference(): Promise<string> {
   const examples = await toolExamples();
   const sections = ALL_TOOLS.map(({ definition: { name, description, inputSchema }, kind }) => {
     const required = new Set(Array.isArray(inputSchema['required']) ? inputSchema['required'] : []);
-    const rows = Object.entries(inputSchema.properties).map(([argument, schema]) => {
-      const text = (schema as { description?: string }).description ?? '';
-      return `| \`${argument}\`${required.has(argument) ? ' (required)' : ''} | ${typeText(schema)} | ${cell(text)} |`;
-    });
+    const rows = argumentRows(inputSchema.properties, required, '');
     const example = examples.get(name);
     return [
       `## ${name}`,
@@ -75,22 +72,63 @@ async function toolReference(): Promise<string> {
   return sections.join('\n\n');
 }
 
-function typeText(schema: object): string {
-  const {
-    type,
-    enum: values,
-    items,
-    anyOf,
-  } = schema as {
-    type?: string | string[];
-    enum?: unknown[];
-    items?: object;
-    anyOf?: object[];
-  };
+/** A row for each argument, and for each key of the objects in it. */
+function argumentRows(properties: object, required: ReadonlySet<unknown>, path: string): string[] {
+  return Object.entries(properties).flatMap(([argument, value]) => {
+    const schema = value as Schema;
+    const name = `${path}${argument}`;
+    const text = [schema.description, limits(schema)].filter(Boolean).join(' ');
+    const row = `| \`${name}\`${required.has(argument) ? ' (required)' : ''} | ${cell(typeText(schema))} | ${cell(text)} |`;
+    const inner = schema.type === 'array' ? schema.items : schema;
+    const variants = inner?.anyOf ?? inner?.oneOf ?? (inner ? [inner] : []);
+    const below = variants.flatMap((variant) =>
+      variant.properties
+        ? argumentRows(variant.properties, new Set(variant.required), `${name}${schema.type === 'array' ? '[]' : ''}.`)
+        : [],
+    );
+    return [row, ...new Set(below)];
+  });
+}
+
+function limits({ default: usual, minimum, maximum, minItems, maxItems }: Schema): string {
+  return [
+    usual === undefined ? '' : `Default: \`${JSON.stringify(usual)}\`.`,
+    range(minimum, maximum, ''),
+    range(minItems, maxItems, ' entries'),
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function range(least: number | undefined, most: number | undefined, what: string): string {
+  if (most === undefined) return least === undefined ? '' : `At least ${least}${what}.`;
+  return least === undefined ? `At most ${most}${what}.` : `From ${least} to ${most}${what}.`;
+}
+
+interface Schema {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly properties?: object;
+  readonly required?: readonly string[];
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+}
+
+function typeText({ type, enum: values, const: constant, items, anyOf, oneOf }: Schema): string {
+  if (constant !== undefined) return `\`${JSON.stringify(constant)}\``;
   if (values) return values.map((value) => `\`${JSON.stringify(value)}\``).join(', ');
-  if (anyOf) return anyOf.map(typeText).join(' or ');
+  const variants = anyOf ?? oneOf;
+  if (variants) return [...new Set(variants.map(typeText))].join(' or ');
   if (type === 'array') return `list of ${items ? typeText(items) : 'values'}`;
-  return Array.isArray(type) ? type.join(' or ') : (type ?? 'any');
+  return typeof type === 'object' ? type.join(' or ') : (type ?? 'any');
 }
 
 function cell(text: string): string {

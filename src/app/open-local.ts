@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readOnlyServer, serialized } from '../store/serialized.js';
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { SqliteAgentGraph } from '../stores/local/agent-graph.js';
 import { type CodexConfig, codexConfig, readInstallationId } from '../stores/local/codex-config.js';
@@ -21,7 +22,6 @@ import { createManager, type Threadkeeper } from './threadkeeper.js';
 
 /** The parts over a Codex home, with what only a home has. */
 export interface LocalThreadkeeper extends Threadkeeper {
-  readonly store: LocalThreadStore;
   readonly importer: ThreadImporter;
   readonly library: RolloutLibrary;
   readonly stateDb: StateDbHandle;
@@ -29,16 +29,16 @@ export interface LocalThreadkeeper extends Threadkeeper {
   readonly otherStateDbs: readonly SkippedStateDb[];
   /** Which installation of Codex the home belongs to, if that is known. */
   readonly installationId: string | undefined;
-  /** Why our own index is not there, or not as it should be. */
+  /** Why the index is missing or was replaced; undefined when all is well. */
   readonly indexProblem: string | undefined;
-  /** What the backfill of our own DB did, once it is done; undefined where there was nothing to fill, or it was stopped. */
+  /** What the backfill of the index did; undefined when there was nothing to fill, or it was stopped. */
   readonly backfilled: Promise<BackfillSummary | undefined>;
 }
 
 export interface OpenLocalOptions extends LocalStoreOptions {
-  /** May our own state DB be made where Codex has none, only be used when it is there, or neither? */
+  /** Where Codex has no DB: whether the index is created, only used when it exists, or neither. */
   readonly indexUse: StateDbConfig['indexUse'];
-  /** How long to wait for our own DB to be filled before serving without it, milliseconds. */
+  /** How long to wait for the index to be filled before serving without it, milliseconds. */
   readonly backfillWaitMs?: number | undefined;
   readonly onBackfillProgress?: ((done: number, total: number) => void) | undefined;
   /** What a flush of a live thread promises. */
@@ -72,14 +72,18 @@ export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<
   if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
   const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs } = options;
-  const store = new LocalThreadStore({ library, stateDb, isReadOnly: readOnly, durability, warn });
+  const local = new LocalThreadStore({ library, stateDb, isReadOnly: readOnly, durability, warn });
+  const store = serialized(local);
   const manager = createManager({ store, graph, modelProvider: configured.modelProvider, idleMs, warn });
   return {
     manager,
     store,
     graph,
     importer: new LocalImporter({ library, stateDb, store, graph }),
-    repair: () => store.repair(),
+    repair: async () => {
+      if (readOnly) throw readOnlyServer();
+      await local.repair();
+    },
     library,
     stateDb,
     get otherStateDbs() {

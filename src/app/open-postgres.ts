@@ -1,3 +1,4 @@
+import { serialized } from '../store/serialized.js';
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { PostgresAgentGraph } from '../stores/postgres/agent-graph.js';
 import { PostgresDb } from '../stores/postgres/db/postgres-db.js';
@@ -11,7 +12,7 @@ import { createManager, type Threadkeeper } from './threadkeeper.js';
 /** The parts over a PostgreSQL, with what only that has. */
 export interface PostgresThreadkeeper extends Threadkeeper {
   readonly importer: ThreadImporter;
-  /** True when the schema has nothing of ours, or is not there. */
+  /** True when the schema holds no tables of threadkeeper, or does not exist. */
   isUntouched(): Promise<boolean>;
 }
 
@@ -27,7 +28,7 @@ export function openPostgres(
 ): PostgresThreadkeeper {
   const raw = new PostgresDb({ url, schema, warn });
   const db = new ReadyDb(raw, (unprepared) => prepare(unprepared, { readOnly, warn }));
-  const store = new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs });
+  const store = serialized(new PostgresThreadStore({ db, isReadOnly: readOnly, leaseMs }));
   const graph = new PostgresAgentGraph(db);
   const manager = createManager({ store, graph, modelProvider: undefined, idleMs, warn });
   return {

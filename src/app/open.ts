@@ -15,7 +15,7 @@ export async function openThreadkeeper(options: OpenOptions, warn: (message: str
   return await openLocal(options, warn);
 }
 
-/** Opens what is there in a home, and never makes, migrates or fills anything. */
+/** Opens what exists in a home, and creates, migrates and fills nothing. */
 export function readOnlyOptions(options: LocalStoreOptions): OpenLocalOptions {
   return { ...options, readOnly: true, indexUse: 'existing', backfillWaitMs: 0 };
 }

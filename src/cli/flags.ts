@@ -11,7 +11,7 @@ interface CommandText {
 export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
   serve: { summary: 'Speaks MCP on stdin and stdout. This is what happens without a command.' },
   list: { summary: 'Prints the newest threads.' },
-  show: { argument: '<id or name>', summary: 'Prints one thread with its last turns.' },
+  show: { argument: '<id or exact name>', summary: 'Prints one thread with its last turns.' },
   import: {
     summary:
       'Copies all threads of a Codex home into a PostgreSQL database. Run it again at any time: it copies what is new or has changed, and leaves alone what was changed in the database.',
@@ -22,7 +22,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
   },
   doctor: {
     summary:
-      'Compares rollouts, rows, names and spawn edges, and prints what disagrees and what to do. The exit code is 1 when something disagrees or a DB could not be checked.',
+      'Compares rollouts, rows, names and spawn edges, and prints what disagrees and what to do. The exit code is 1 when something disagrees, a DB could not be checked, or there is no home.',
   },
   backfill: { summary: 'Fills the index that threadkeeper keeps where Codex has no state DB.' },
 };
@@ -30,7 +30,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandText>> = {
 export interface Flag {
   /** The commands that take it. */
   readonly of: readonly CommandName[];
-  /** What stands for its value; a flag without takes none. */
+  /** The placeholder of its value in the usage text. A flag without one takes no value. */
   readonly value?: string;
   readonly short?: string;
   /** The environment variable that is used when the flag is absent. */
@@ -46,7 +46,11 @@ const READ_FROM_STORE = ['serve', 'list', 'show'] as const;
 const ON_A_HOME = [...READ_FROM_STORE, 'doctor', 'backfill'] as const;
 
 export const FLAGS = {
-  search: { of: ['list'], value: '<text>', summary: 'Only threads whose name or first message contains this text.' },
+  search: {
+    of: ['list'],
+    value: '<text>',
+    summary: 'Only threads whose name, title, preview or first message contains this text.',
+  },
   limit: { of: ['list'], value: '<n>', summary: 'How many threads. Default: 20.' },
   archived: { of: ['list'], summary: 'Includes archived threads.' },
   turns: { of: ['show'], value: '<n>', summary: 'How many of the last turns. Default: 5.' },
@@ -95,8 +99,7 @@ export const FLAGS = {
   lease: {
     of: [...READ_FROM_STORE, ...COPIES],
     value: '<seconds>',
-    summary:
-      'After a server has died, other servers may not write the threads it had loaded for this long. Default: 30.',
+    summary: 'How long the threads that a server had loaded stay locked after it has died. Default: 30.',
     store: 'postgres',
   },
   'read-only': {

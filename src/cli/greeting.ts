@@ -18,8 +18,15 @@ export async function greet({ manager }: Threadkeeper, store: StoreOptions): Pro
   const main = fileURLToPath(new URL('../main.js', import.meta.url));
   const flags = flagsToShow(process.argv.slice(2));
   // A client does not start it with the environment of this terminal.
-  const isNamedByEnvironment = process.env['CODEX_HOME'] && !flags.includes('--home');
-  const named = store.kind === 'local' && isNamedByEnvironment ? ['--home', store.home] : [];
+  const fromEnvironment = (variable: string, flag: string, value: string | undefined) =>
+    value !== undefined && process.env[variable] && !flags.includes(flag) ? [flag, value] : [];
+  const named =
+    store.kind === 'local'
+      ? [
+          ...fromEnvironment('CODEX_HOME', '--home', store.home),
+          ...fromEnvironment('CODEX_SQLITE_HOME', '--sqlite-home', store.sqliteHome),
+        ]
+      : [];
   const command = ['--', process.execPath, main, ...named, ...flags].join(' ');
   const env = store.kind === 'postgres' ? '--env THREADKEEPER_STORE="$THREADKEEPER_STORE" ' : '';
   const greeting =

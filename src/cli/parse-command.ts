@@ -3,7 +3,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { LocalStoreOptions, PostgresStoreOptions, StoreOptions } from '../app/store-options.js';
 import { cutText } from '../protocol/cut-text.js';
 import { withHome } from '../protocol/home-path.js';
-import { COMMANDS, type CommandName, FLAG_LIST } from './flags.js';
+import { COMMANDS, type CommandName, FLAG_LIST, type FlagName } from './flags.js';
 
 export interface ServeOptions {
   readonly store: StoreOptions;
@@ -66,6 +66,11 @@ export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): C
     const message = `there is no command ${JSON.stringify(withoutUrls(cutText(first, 50)))}; there are ${commands.join(', ')}`;
     return { kind: 'usageError', message };
   }
+  const kept = flagThatNpmKept(env);
+  if (kept !== undefined) {
+    const message = `npm kept --${kept} for itself: put it after a further "--", as in npm start -- --${kept}`;
+    return { kind: 'usageError', message };
+  }
   const name: CommandName = isNamed ? (first as CommandName) : 'serve';
   try {
     return parseArguments(name, isNamed ? args.slice(1) : args, env);
@@ -73,6 +78,13 @@ export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): C
     const message = error instanceof Error ? firstSentence(error.message) : String(error);
     return { kind: 'usageError', message: withoutUrls(message) };
   }
+}
+
+/** `npm start --read-only` would serve every tool: npm takes the flag, and only tells its scripts. */
+function flagThatNpmKept(env: NodeJS.ProcessEnv): FlagName | undefined {
+  if (env['npm_lifecycle_event'] === undefined) return undefined;
+  const safetyFlags = ['read-only', 'home', 'sqlite-home', 'store', 'schema'] as const;
+  return safetyFlags.find((flag) => env[`npm_config_${flag.replaceAll('-', '_')}`] !== undefined);
 }
 
 /** The flags of a command as `parseArgs` takes them. */
@@ -227,7 +239,7 @@ function durability(values: Values): ServeOptions['durability'] {
   return value;
 }
 
-/** Clients start the server without a shell, so `~` is ours to expand. */
+/** Clients start the server without a shell, so `~` has to be expanded here. */
 function absolute(directory: string, base: string | undefined): string {
   return path.resolve(base ?? process.cwd(), withHome(directory));
 }

@@ -57,7 +57,7 @@ async function questionsOf(store: ThreadStore, threadId: ThreadId): Promise<(str
 async function readHistory(store: ThreadStore, threadId: ThreadId): Promise<RolloutItem[]> {
   const items: RolloutItem[] = [];
   for await (const { type, payload } of store.loadHistory(threadId)) {
-    // What stands at the beginning of a thread is the store's own.
+    // Each store may begin a thread with a line of its own.
     if (type !== 'session_meta') items.push({ type, payload });
   }
   return items;

@@ -27,6 +27,13 @@ export class ThreadkeeperError extends Error {
   }
 }
 
+/** The store cannot be reached: no other call would succeed now. */
+export class StoreUnreachable extends ThreadkeeperError {
+  constructor(message: string, hint: string, cause: unknown) {
+    super('internal', message, hint, { cause });
+  }
+}
+
 /** `why` is what was found in its place. */
 export const threadNotFound = (
   threadId: string,

@@ -106,7 +106,7 @@ export class HeadReader {
     return { turnId: this.#turnId(turnFrom, turnTo), itemId: this.#bytes.toString('utf8', idFrom, idTo) };
   }
 
-  /** True for a message that surely makes an item of the open turn: its text is not blank, and it names no turn. */
+  /** True when the message is certainly an item of the open turn: its text is not blank, and it names no turn. */
   #isMessage(textFrom: number): boolean {
     const first = textFrom === -1 ? SPACE : (this.#bytes[textFrom] ?? SPACE);
     const isVisible = first > SPACE && first < DELETE && first !== QUOTE && first !== BACKSLASH;

@@ -3,7 +3,7 @@ import { asArray, asIndex, asObject, asString, type JsonObject } from './json.js
 
 /**
  * What a line is for the turns: it begins one, completes or aborts one, takes some back, fails the one that is open, or
- * carries an item. A `mark` shows that a turn is there without being an item of it.
+ * carries an item. A `mark` shows that a turn exists, and is no item of it.
  */
 export type TurnPart = 'start' | 'complete' | 'abort' | 'rollback' | 'error' | 'userMessage' | 'item' | 'mark';
 

@@ -1,8 +1,8 @@
-import { readOnly } from '../protocol/errors.js';
+import { readOnly, type ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { isEmptyPatch } from './thread-patch.js';
-import type { StoreCapabilities, ThreadReader, ThreadStore } from './thread-store.js';
+import type { MoveOptions, StoreCapabilities, ThreadReader, ThreadStore } from './thread-store.js';
 
 /**
  * The store as the manager uses it. Writes of one thread run one after another, because a client may send several
@@ -12,8 +12,12 @@ export function serialized(store: ThreadReader | ThreadStore): ThreadStore {
   return new SerializedStore(store);
 }
 
+/** The error of every write on a read-only store. */
+export const readOnlyServer = (): ThreadkeeperError =>
+  readOnly('this server is read-only', 'Start it without --read-only to change threads.');
+
 class SerializedStore implements ThreadStore {
-  readonly #reader: ThreadReader;
+  readonly #reader: ThreadReader | ThreadStore;
   readonly #writer: ThreadStore | undefined;
   readonly #queue = new KeyedQueue<ThreadId>();
 
@@ -42,10 +46,10 @@ class SerializedStore implements ThreadStore {
   };
 
   archiveThread: ThreadStore['archiveThread'] = (threadId, options) =>
-    this.#write(threadId, (store) => store.archiveThread(threadId, options));
+    this.#move(threadId, options, (store) => store.archiveThread(threadId, options));
 
   unarchiveThread: ThreadStore['unarchiveThread'] = (threadId, options) =>
-    this.#write(threadId, (store) => store.unarchiveThread(threadId, options));
+    this.#move(threadId, options, (store) => store.unarchiveThread(threadId, options));
 
   createThread: ThreadStore['createThread'] = (params) =>
     this.#write(params.threadId, (store) => store.createThread(params));
@@ -60,11 +64,22 @@ class SerializedStore implements ThreadStore {
   persistThread: ThreadStore['persistThread'] = (id) => this.#write(id, (store) => store.persistThread(id));
   flushThread: ThreadStore['flushThread'] = (id) => this.#write(id, (store) => store.flushThread(id));
   shutdownThread: ThreadStore['shutdownThread'] = (id) => this.#write(id, (store) => store.shutdownThread(id));
-  discardThread: ThreadStore['discardThread'] = (id) => this.#write(id, (store) => store.discardThread(id));
+
+  /** On a read-only store no thread is live, so there is nothing to discard. */
+  discardThread: ThreadStore['discardThread'] = async (id) => {
+    if (this.#writer) await this.#write(id, (store) => store.discardThread(id));
+  };
+
+  /** A dry run changes nothing, so a read-only store answers it. */
+  async #move(threadId: ThreadId, options: MoveOptions | undefined, move: (store: ThreadStore) => Promise<boolean>) {
+    const store = this.#reader;
+    if (options?.dryRun && !this.#writer && 'archiveThread' in store) return await move(store);
+    return await this.#write(threadId, move);
+  }
 
   async #write<T>(threadId: ThreadId, write: (store: ThreadStore) => Promise<T>): Promise<T> {
     const store = this.#writer;
-    if (!store) throw readOnly('this server is read-only', 'Start it without --read-only to change threads.');
+    if (!store) throw readOnlyServer();
     return await this.#queue.run(threadId, () => write(store));
   }
 }

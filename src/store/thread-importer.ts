@@ -1,8 +1,9 @@
+import type { ThreadkeeperError } from '../protocol/errors.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { SpawnEdge } from './agent-graph-store.js';
 import type { StoredThread } from './thread-store.js';
 
-/** How a thread of another store stands in this one. `changedHere`: it was made or changed here, and is left alone. */
+/** The state of another store's thread in this one. `changedHere`: it was made or changed here, and is left alone. */
 export type ImportState = 'new' | 'unchanged' | 'outdated' | 'changedHere';
 
 /** A thread of another store, to be taken over as it is: ids, times and all. */
@@ -17,7 +18,7 @@ export interface ImportedThread {
 }
 
 export interface ImportOutcome {
-  /** How the thread stood before. Only a `new` and an `outdated` one is written. */
+  /** The state before. Only a `new` and an `outdated` one is written. */
   readonly state: ImportState;
   /** How many lines of history were written. */
   readonly items: number;
@@ -32,6 +33,9 @@ export interface ThreadImporter {
    * `lines` throw pass through unchanged.
    */
   add(thread: ImportedThread, options: { readonly dryRun: boolean }): Promise<ImportOutcome>;
+
+  /** True for an error of `add` after which no other thread could be taken over either. */
+  isFatal(error: ThreadkeeperError): boolean;
 
   /** Takes an edge over whose child is no thread of the source. False when this store keeps no such edge. */
   addEdge(edge: SpawnEdge, options: { readonly dryRun: boolean }): Promise<boolean>;

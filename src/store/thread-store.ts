@@ -270,7 +270,7 @@ export interface TurnCursor {
   readonly offset: number;
   /** Continue inside that turn, at its item of this index… */
   readonly item?: number | undefined;
-  /** …whose long text goes on from this character. */
+  /** …whose long text continues at this character. */
   readonly itemId?: string | undefined;
   readonly from?: number | undefined;
 }

@@ -110,7 +110,7 @@ export class ThreadManager {
     });
   }
 
-  /** A thread that goes on from another, loaded. */
+  /** Creates a thread that continues another one, and loads it. */
   async forkThread(sourceThreadId: ThreadId, options: ForkOptions = {}): Promise<NewThread> {
     const loaded = this.#loaded.get(sourceThreadId);
     if (loaded?.isEphemeral) throw isEphemeral(sourceThreadId, 'it cannot be forked');
@@ -223,7 +223,7 @@ export class ThreadManager {
 
   /**
    * Archives a thread and, after it, all that it spawned, deepest first. When the root cannot be archived the call
-   * fails and nothing has moved; a descendant that cannot be is told in the result, and the others go on. Loaded ones
+   * fails and nothing has moved; the result names a descendant that cannot be archived, and the others follow. Loaded ones
    * are shut down before anything moves.
    */
   async archiveThread(threadId: ThreadId, options: TreeMoveOptions): Promise<TreeMove> {

@@ -14,7 +14,7 @@ const MAX_FIELD_CHARACTERS = 4000;
 /** Changed files that are named; the diff has them all. */
 const MAX_CHANGES = 100;
 
-/** The fields that are there; long texts are cut with a note, and inline images become their size. */
+/** The fields that have a value; long texts are cut with a note, and inline images become their size. */
 export function shortFields(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== '');
   return Object.fromEntries(entries.map(([key, value]) => [key, shortValue(value)]));

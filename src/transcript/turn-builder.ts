@@ -144,7 +144,7 @@ export class TurnBuilder {
     return this.#turns.length;
   }
 
-  /** A line that was too long to parse: its item is there, its text is not. */
+  /** A line that was too long to parse: it gives an item without text. */
   addUnparsed(anchor: TurnAnchor, bytes: number, head: string): void {
     if (!/"type":"event_msg"/.test(head) || !/"type":"(?:item_completed|user_message|agent_message)"/.test(head))
       return;
@@ -250,7 +250,7 @@ export class TurnBuilder {
   }
 
   #addItem({ payload: event, ordinal }: RolloutLine, anchor: TurnAnchor): void {
-    // A program that knew no ordinals may have gone on with a paginated rollout.
+    // A program that knew no ordinals may have appended to a paginated rollout.
     const isPaginated =
       this.#options.mode === 'paginated' && (ordinal !== undefined || event['type'] === 'item_completed');
     const completed = isPaginated && event['type'] === 'item_completed';

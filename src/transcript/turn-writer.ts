@@ -27,7 +27,7 @@ export interface TurnWriterOptions {
   readonly threadId: ThreadId;
   readonly mode: HistoryMode;
   readonly newId: () => string;
-  /** The turn to go on with, if the thread ends in one that is open. */
+  /** The turn to continue, if the thread ends in an open one. */
   readonly openTurn?: OpenTurn | undefined;
 }
 
@@ -36,8 +36,8 @@ const TOOL_SERVER = 'external';
 
 /**
  * Rollout items from conversation items, such that this program and Codex read the same turns from them, and Codex can
- * go on from there: the event or item that a reader sees, and the response items that a model is given
- * (docs/codex-home.md, Turns of our own). Pure but for the ids.
+ * continue from there: the event or item that a reader sees, and the response items that a model is given
+ * (docs/codex-home.md, Turns of our own). Pure except for the ids.
  */
 export class TurnWriter {
   readonly #options: TurnWriterOptions;
@@ -77,7 +77,7 @@ export class TurnWriter {
     ];
   }
 
-  /** Ends the open turn as cut off, and says so to a model that goes on from there. */
+  /** Ends the open turn as interrupted, and says so to the model that continues. */
   interrupt(reason: string): RolloutItem[] {
     const turn = this.#openTurn;
     this.#openTurn = undefined;

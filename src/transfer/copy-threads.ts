@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import pMap from 'p-map';
-import { internalError, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
+import { internalError, StoreUnreachable, systemErrorCode, ThreadkeeperError } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import type { RolloutLine } from '../protocol/rollout-line.js';
 import type { AgentGraphStore, SpawnEdge } from '../store/agent-graph-store.js';
@@ -23,13 +23,11 @@ export interface CopyOptions {
 
 /** So many threads are copied at once. */
 const CONCURRENCY = 4;
-/** A source that fails so many times in a row for one reason fails for all threads. */
-const SAME_FAILURES = 12;
 
 /**
  * Copies all threads of a store into another: metadata, history, archived state, and who spawned whom. Each thread is
  * there whole or not at all, so a copy can be stopped and run again at any time. A thread that cannot be read is
- * reported, and the others go on. Throws when the target can take no thread, or the source can give none.
+ * reported, and the others follow. Throws when the target can take no thread, or the source cannot be reached.
  */
 export async function copyThreads(
   { reader, graph }: CopySource,
@@ -41,7 +39,6 @@ export async function copyThreads(
   report.total = total;
   report.warnings.push(...warnings);
   const edges = await spawnEdges(reader, graph);
-  const failures = new FailuresInARow();
   let done = 0;
   onProgress(done, total);
   await pMap(
@@ -49,7 +46,7 @@ export async function copyThreads(
     async (thread) => {
       const edge = edges.get(thread.threadId);
       edges.delete(thread.threadId);
-      await copyThread(new ReadThread(reader, thread, edge), importer, { report, dryRun, failures });
+      await copyThread(new ReadThread(reader, thread, edge), importer, { report, dryRun });
       done += 1;
       onProgress(done, Math.max(done, total));
     },
@@ -62,25 +59,22 @@ export async function copyThreads(
 interface CopyContext {
   readonly report: CopyReport;
   readonly dryRun: boolean;
-  readonly failures: FailuresInARow;
 }
 
 async function copyThread(source: ReadThread, importer: ThreadImporter, context: CopyContext): Promise<void> {
-  const { report, dryRun, failures } = context;
+  const { report, dryRun } = context;
   const { threadId } = source.thread;
   const notes = new Set<string>();
   try {
     const outcome = await importer.add(source, { dryRun });
-    failures.reset();
     report[COUNTER_OF[outcome.state]] += 1;
     report.items += outcome.items;
     if (source.edge && (outcome.state === 'new' || outcome.state === 'outdated')) report.edges += 1;
     for (const note of [...source.problems, ...outcome.notes]) notes.add(note);
   } catch (error) {
     if (!(error instanceof ThreadkeeperError)) throw error;
-    const isSourceFailure = error === source.failure;
-    if (!isSourceFailure && CONCERNS_ALL.has(error.code)) throw error;
-    if (isSourceFailure) failures.add(error);
+    const isFatal = error === source.failure ? error instanceof StoreUnreachable : importer.isFatal(error);
+    if (isFatal) throw error;
     report.failed.push({ threadId, problem: error.message });
     for (const note of source.problems) notes.add(note);
   }
@@ -89,8 +83,19 @@ async function copyThread(source: ReadThread, importer: ThreadImporter, context:
 
 const COUNTER_OF = { new: 'added', outdated: 'updated', unchanged: 'unchanged', changedHere: 'leftAlone' } as const;
 
-/** A target that fails with one of these takes no other thread either. */
-const CONCERNS_ALL: ReadonlySet<string> = new Set(['internal', 'read_only', 'unsupported']);
+/** The fields in the order that versions were made with: another order would copy every thread again. Append only. */
+const VERSION_ORDER = [
+  'threadId, sessionId, name, preview, title, firstUserMessage, cwd, source, threadSource, modelProvider, model',
+  'reasoningEffort, git, createdAt, updatedAt, recencyAt, isArchived, archivedAt, parentThreadId, agentNickname',
+  'agentRole, agentPath, agentDepth, forkedFromId, tokensUsed, memoryMode, historyMode, cliVersion, approvalMode',
+  'permissionProfile',
+].flatMap((line) => line.split(', '));
+
+function inVersionOrder(thread: StoredThread): object {
+  const fields: Record<string, unknown> = { ...thread };
+  const later = Object.keys(fields).filter((name) => !VERSION_ORDER.includes(name));
+  return Object.fromEntries([...VERSION_ORDER, ...later.sort()].map((name) => [name, fields[name]]));
+}
 
 /** A thread as its store gives it. It remembers whether reading it failed, which is no failure of the target. */
 class ReadThread implements ImportedThread {
@@ -107,7 +112,7 @@ class ReadThread implements ImportedThread {
   async version(): Promise<string> {
     const history = await this.#reading(() => this.reader.historyVersion(this.thread.threadId));
     return createHash('sha256')
-      .update(JSON.stringify([this.thread, history, this.edge]))
+      .update(JSON.stringify([inVersionOrder(this.thread), history, this.edge]))
       .digest('base64url');
   }
 
@@ -131,23 +136,6 @@ class ReadThread implements ImportedThread {
           : internalError(`its history cannot be read (${systemErrorCode(error) ?? error})`, 'See doctor.', error);
       throw this.failure;
     }
-  }
-}
-
-/** Distinguishes an unavailable source from one with a few unreadable threads. */
-class FailuresInARow {
-  #message = '';
-  #count = 0;
-
-  reset(): void {
-    this.#count = 0;
-  }
-
-  /** Throws the error when it is one too many. */
-  add(error: ThreadkeeperError): void {
-    this.#count = error.message === this.#message ? this.#count + 1 : 1;
-    this.#message = error.message;
-    if (this.#count >= SAME_FAILURES) throw error;
   }
 }
 

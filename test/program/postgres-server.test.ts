@@ -214,8 +214,8 @@ describe('the settings of a store', () => {
     const wrong: [string[], RegExp][] = [
       [['--store', 'mysql://h/db'], /not a PostgreSQL URL/],
       [['--store', 'postgres://h:port/db'], /cannot be understood/],
-      [['--store', url, '--schema', 'A b'], /no name for a schema/],
-      [['--store', url, '--schema', 'information_schema'], /no name for a schema/],
+      [['--store', url, '--schema', 'A b'], /cannot be the name of the schema/],
+      [['--store', url, '--schema', 'information_schema'], /cannot be the name of the schema/],
       [['export', '--store', url, '--to', '/proc/x'], /cannot be made|no threads in that schema/],
       [['--store', url, '--home', '/x'], /--home is for a Codex home/],
       [['--store', url, '--lease', '0'], /--lease must be at least 1/],

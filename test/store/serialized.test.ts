@@ -46,7 +46,6 @@ describe('serialized', () => {
     persistThread: () => store.persistThread(thread.id),
     flushThread: () => store.flushThread(thread.id),
     shutdownThread: () => store.shutdownThread(thread.id),
-    discardThread: () => store.discardThread(thread.id),
   });
 
   it.each([
@@ -58,6 +57,15 @@ describe('serialized', () => {
     for (const [name, write] of Object.entries(writes(store, thread))) {
       expect({ name, error: await errorOf(write()) }).toMatchObject({ name, error: { code: 'read_only' } });
     }
+  });
+
+  it('discards nothing on a read-only store, and answers a dry run where the store can', async () => {
+    const thread = seed();
+    await serialized(readerOf([thread])).discardThread(thread.id);
+    const store = serialized(markedReadOnly(inMemory([thread])));
+    expect(await store.archiveThread(thread.id, { dryRun: true })).toBe(true);
+    expect(await store.unarchiveThread(thread.id, { dryRun: true })).toBe(false);
+    expect((await store.readThread(thread.id)).isArchived).toBe(false);
   });
 
   it('reads the thread for an empty patch, on a read-only store too', async () => {

@@ -1,9 +1,15 @@
+import { createHash } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { LocalThreadkeeper } from '../../src/app/open-local.js';
+import { linesFromSeed, seed, threadFromSeed } from '../../src/contract/seed.js';
+import { StoreUnreachable, ThreadkeeperError } from '../../src/protocol/errors.js';
+import type { ThreadImporter } from '../../src/store/thread-importer.js';
 import type { StoredThread, ThreadReader } from '../../src/store/thread-store.js';
+import { InMemoryAgentGraph } from '../../src/stores/memory/in-memory-agent-graph.js';
+import { InMemoryThreadStore } from '../../src/stores/memory/in-memory-thread-store.js';
 import { PostgresAgentGraph } from '../../src/stores/postgres/agent-graph.js';
 import { PostgresImporter } from '../../src/stores/postgres/importer.js';
 import { allThreads } from '../../src/transfer/all-threads.js';
@@ -128,6 +134,73 @@ describe('an import', () => {
         [noted.id, expect.stringContaining('left out')],
       ]),
     );
+  });
+});
+
+describe('a copy', () => {
+  /** A reader of seeds, of which some cannot be read, and an importer that notes what it takes. */
+  function parts(count: number, unreadable: (index: number) => Error | undefined) {
+    const store = new InMemoryThreadStore();
+    const seeds = Array.from({ length: count }, () => seed());
+    for (const entry of seeds) store.add(threadFromSeed(entry), linesFromSeed(entry));
+    const readVersion = store.historyVersion.bind(store);
+    store.historyVersion = async (threadId) => {
+      const error = unreadable(seeds.findIndex(({ id }) => id === threadId));
+      if (error) throw error;
+      return await readVersion(threadId);
+    };
+    const versions: string[] = [];
+    let failure: ThreadkeeperError | undefined;
+    const importer: ThreadImporter = {
+      async add(thread) {
+        versions.push(await thread.version());
+        if (failure) throw failure;
+        return { state: 'new', items: 1, notes: [] };
+      },
+      isFatal: ({ code }) => code === 'resource_exhausted',
+      addEdge: async () => true,
+    };
+    const source = { reader: store, graph: new InMemoryAgentGraph() };
+    const run = () => copyThreads(source, importer, { dryRun: false, onProgress: () => {} });
+    const failWith = (error: ThreadkeeperError) => {
+      failure = error;
+    };
+    return { run, failWith, versions, seeds };
+  }
+
+  it('reports each thread that cannot be read, however many there are, and copies the others', async () => {
+    const { run } = parts(30, (index) =>
+      index < 20 ? Object.assign(new Error('x'), { code: 'Z_BUF_ERROR' }) : undefined,
+    );
+    const report = await run();
+    expect(report).toMatchObject({ total: 30, added: 10 });
+    expect(report.failed).toHaveLength(20);
+  });
+
+  it('ends when the source cannot be reached', async () => {
+    const { run } = parts(3, () => new StoreUnreachable('gone', 'Call again.', undefined));
+    await expect(run()).rejects.toThrow('gone');
+  });
+
+  it('ends with an error of the target that concerns all threads, and goes on after another', async () => {
+    const full = parts(3, () => undefined);
+    full.failWith(new ThreadkeeperError('resource_exhausted', 'full', 'Free some space.'));
+    await expect(full.run()).rejects.toThrow('full');
+    const held = parts(3, () => undefined);
+    held.failWith(new ThreadkeeperError('conflict', 'held', 'Call again.'));
+    expect((await held.run()).failed).toHaveLength(3);
+  });
+
+  it('gives a thread the version that it always had, whatever the order of its fields', async () => {
+    const { run, versions, seeds } = parts(1, () => undefined);
+    await run();
+    const [entry] = seeds;
+    const text = JSON.stringify([
+      entry && threadFromSeed(entry),
+      String(entry && linesFromSeed(entry).length),
+      undefined,
+    ]);
+    expect(versions).toEqual([createHash('sha256').update(text).digest('base64url')]);
   });
 });
 

@@ -34,9 +34,14 @@ export async function importCommand(command: CopyCommand): Promise<CopyResult> {
   });
 }
 
-/** Serves a dry run where the database has no schema of ours yet. */
+/** Serves a dry run where the database has no tables of threadkeeper yet. */
 const NOTHING_THERE: ThreadImporter = {
-  add: async () => ({ state: 'new', items: 0, notes: [] }),
+  async add(thread) {
+    // A thread that cannot be read is found in a dry run too.
+    await thread.version();
+    return { state: 'new', items: 0, notes: [] };
+  },
+  isFatal: () => true,
   addEdge: async () => true,
 };
 
@@ -85,7 +90,7 @@ async function copyBetween(
   }
 }
 
-/** The directory, in one that is there. */
+/** Creates the directory, in an existing one, unless it exists. */
 function makeDirectory(directory: string): void {
   const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat?.isDirectory()) return;
@@ -114,7 +119,7 @@ function reportOf(report: CopyReport, { json, dryRun }: CopyCommand, words: Word
     `${total} ${words.where}`,
     `  ${added} ${would}copied${dryRun ? '' : `, ${items} lines of history`}`,
     ...counted(updated, `${would}copied again, as they have changed`),
-    ...counted(unchanged, 'are there as they are'),
+    ...counted(unchanged, 'are unchanged'),
     ...counted(leftAlone, words.leftAlone),
     ...counted(edges, `spawn edges ${would}copied`),
     ...counted(failed.length, `could not be copied${failed.length > 0 ? ':' : ''}`),

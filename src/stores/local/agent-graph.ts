@@ -12,8 +12,8 @@ const TRUSTED_MS = 10_000;
 const MAX_REFRESH_AGE_MS = 500;
 
 /**
- * Edges of the state DB. What its table lacks is made up for: by the source of a row, which names the parent too, and
- * by the rollouts that have no row. Without a DB, or when it turns out to be damaged, all edges come from the rollouts.
+ * Edges of the state DB. An edge that its table lacks comes from the source of a row, which names the parent too, or
+ * from a rollout without a row. Without a DB, or when it turns out to be damaged, all edges come from the rollouts.
  */
 export class SqliteAgentGraph implements AgentGraphStore {
   readonly #stateDb: StateDbHandle;

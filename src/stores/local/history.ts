@@ -8,7 +8,7 @@ import { openRollout } from './rollout/rollout-bytes.js';
 /** A line is given whole, however long it is, up to what a text in memory can be. */
 const LONGEST_LINE = 256 * 1024 * 1024;
 
-/** All lines of a history that parse, oldest first, one at a time in memory; `warn` is told what is not there. */
+/** All lines of a history that parse, oldest first, one at a time in memory; `warn` is called with what is missing. */
 export async function* readHistory(
   { segments, problem }: Lineage,
   warn: (problem: string) => void = () => {},

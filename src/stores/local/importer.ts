@@ -45,6 +45,11 @@ export class LocalImporter implements ThreadImporter {
     return { state: 'new', items, notes };
   }
 
+  /** Each thread is a new file, so what keeps one from being written keeps all. */
+  isFatal(): boolean {
+    return true;
+  }
+
   async addEdge(): Promise<boolean> {
     return false;
   }
@@ -85,7 +90,7 @@ export class LocalImporter implements ThreadImporter {
     }
   }
 
-  /** Writes into Codex's DB what a rollout cannot store. The thread is there without it. Returns what failed. */
+  /** Writes into Codex's DB what a rollout cannot store. The thread is complete without it. Returns what failed. */
   async #writeRow({ thread, edge }: ImportedThread): Promise<string[]> {
     try {
       await this.#options.store.updateThreadMetadata(thread.threadId, patchFromThread(thread));

@@ -75,7 +75,7 @@ export class LocalHome {
   }
 
   /**
-   * Before a write: takes a state DB that has come. Throws `conflict` while Codex's is there and cannot be written, as
+   * Before a write: takes over a state DB that has appeared. Throws `conflict` while Codex's exists and cannot be written, as
    * Codex would not learn of the change.
    */
   async readyToWrite(): Promise<void> {
@@ -124,8 +124,8 @@ export class LocalHome {
   }
 
   /**
-   * As writeRows, for the row of a change whose truth is in the files. Codex's row must be written; ours is an index,
-   * and one that cannot be written now is brought in line before a later list.
+   * As writeRows, for the row of a change that the files hold. A row of Codex's must be written. A row of the index that
+   * cannot be written now is updated before a later list.
    */
   async keepRow<T>(threadId: ThreadId, change: (rows: ThreadRows) => T): Promise<T | undefined> {
     if (this.status.kind !== 'index') return await this.writeRows(change);

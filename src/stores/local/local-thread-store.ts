@@ -247,7 +247,7 @@ function described(status: StateDbStatus): string {
   }
 }
 
-/** True for a row of our own index whose file has been written to since. */
+/** True for a row of the index whose file has changed since it was indexed. */
 function isStale(file: RolloutFile, row: ThreadRow): boolean {
   const stat = statSync(file.path, { throwIfNoEntry: false });
   return row.rolloutSize !== stat?.size;

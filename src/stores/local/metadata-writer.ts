@@ -210,7 +210,7 @@ export class MetadataWriter {
     const isNews = row !== undefined && !isIndex && differsFromRow(fields, row);
     const needsSummary = (touchesRollout(fields) && !isNews) || !row;
     const summary = needsSummary ? await this.#local.summaries.full(thread.file) : undefined;
-    // A row of ours can lag behind the file, and a patch of one part must not bring old values of the others back.
+    // A row of the index can lag behind the file: a patch of one part must not restore old values of the others.
     const known = row && !isIndex ? gitFromRow(row) : (summary?.metadata.git ?? {});
     const git = fields.gitInfo && patchedGit(known, fields.gitInfo);
     const firstMessage = (row ? row.firstUserMessage : summary?.metadata.fields.title) ?? '';

@@ -286,8 +286,8 @@ export class ThreadResolver {
 }
 
 /**
- * The file that a row points at, plain or compressed, if it is there and inside the home. Whatever its name is: a row
- * counts as it stands, as in Codex's own store.
+ * The file that a row names, plain or compressed, if it exists inside the home. The file may have any name: the row
+ * counts, as in Codex's own store.
  */
 export function findRowFile(
   home: RolloutHome,

@@ -29,6 +29,11 @@ export class PostgresImporter implements ThreadImporter {
     return await this.#write(imported, mark);
   }
 
+  /** An item may be too large, and another server may hold a row; all else concerns every thread. */
+  isFatal({ code }: ThreadkeeperError): boolean {
+    return code === 'internal' || code === 'read_only' || code === 'unsupported';
+  }
+
   async addEdge(edge: SpawnEdge, { dryRun }: { readonly dryRun: boolean }): Promise<boolean> {
     if (!dryRun) await this.#graph.upsertSpawnEdge(edge);
     return true;

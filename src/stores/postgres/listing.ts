@@ -128,7 +128,7 @@ class Where {
     this.add(`${start} = ANY(${starts}) AND ${column} = ANY(${values})`);
   }
 
-  /** The directory or one below: those whose path goes on after a slash, which are all that come before `directory0`. */
+  /** The directory and those below: their paths continue with a slash, so they all sort before `directory0`. */
   isInDirectory(directories: readonly string[]): void {
     const conditions = directories.map((directory) => {
       const exact = this.value(directory);

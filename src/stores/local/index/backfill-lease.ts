@@ -2,7 +2,7 @@ import { systemErrorCode } from '../../../protocol/errors.js';
 import { asNumber, asObject, parseJson } from '../../../protocol/json.js';
 import type { StateDb } from '../state-db/state-db.js';
 
-/** How far a backfill of our own DB is. */
+/** How far the backfill of the index is. */
 export interface BackfillProgress {
   readonly isComplete: boolean;
   /** Thread ids up to this one are done. */

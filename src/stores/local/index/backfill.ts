@@ -27,8 +27,8 @@ export interface BackfillOptions {
 class LeaseLost extends Error {}
 
 /**
- * Fills our own state DB from the rollouts, once for each DB: in batches, each one transaction with how far it came, so
- * that a killed backfill goes on where it was. One process works, under a lease; others wait for it, and one of them
+ * Fills the index from the rollouts, once for each DB: in batches, each one transaction with how far it came, so
+ * that a killed backfill continues where it was. One process works, under a lease; others wait for it, and one of them
  * takes over when it dies.
  */
 export class Backfill {

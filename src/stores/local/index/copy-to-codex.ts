@@ -9,7 +9,7 @@ export interface Adoption {
 
 /**
  * Gives Codex's DB what it does not know: names of paginated threads, which Codex loses with its DB though the name
- * index has them, and edges that only our own DB knows to be closed. Only where Codex has nothing; git and memory mode
+ * index has them, and edges that only the index knows to be closed. Only where Codex has nothing; git and memory mode
  * need no giving, as they are in the rollouts. `own` is our DB, if there was one; it is marked and left alone then.
  */
 export async function copyToCodexDb(

@@ -35,7 +35,7 @@ export class IndexDb {
     };
   }
 
-  /** Opens ours, as the configuration allows, and begins to fill it; undefined where there is none. */
+  /** Opens the index, as the configuration allows, and begins to fill it; undefined when there is none. */
   async open(): Promise<{ readonly isRemade: boolean } | undefined> {
     const { stateDb, problem, isRemade = false } = await openIndex(this.config);
     this.problem = problem;
@@ -84,7 +84,7 @@ export class IndexDb {
     }
   }
 
-  /** Where Codex's DB has come meanwhile ours is not needed. */
+  /** Where Codex's DB has appeared meanwhile, the index is not needed. */
   #handOut(stateDb: StateDb): void {
     this.#filled = undefined;
     this.handle.serve(stateDb);

@@ -21,7 +21,7 @@ interface Seen {
 }
 
 /**
- * Keeps our own state DB true to the files after its backfill: rollouts that appear, grow, move or vanish behind our
+ * Keeps the index in line with the files after its backfill: rollouts that appear, grow, move or vanish behind our
  * back are indexed again before the next list. OS watches report the files that were written to, so no call checks all.
  */
 export class IndexUpdater {
@@ -51,7 +51,7 @@ export class IndexUpdater {
   async #sync(): Promise<void> {
     const { status, catalog } = this.#local;
     if (status.kind !== 'index' || !status.isWritable) {
-      // Codex's DB may have taken the place of ours.
+      // Codex's DB may have replaced the index.
       this.#watcher.close();
       return;
     }
@@ -76,7 +76,7 @@ export class IndexUpdater {
     this.#watcher.giveBack(dirty);
   }
 
-  /** Indexes a file that this process has just written to: no list lags behind a write of our own. */
+  /** Indexes a file that this process has just written to: a list then shows every write of this process. */
   async written(file: RolloutFile): Promise<void> {
     const { status } = this.#local;
     if (status.kind !== 'index' || !status.isWritable) return;

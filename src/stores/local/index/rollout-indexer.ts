@@ -15,7 +15,7 @@ export interface IndexedRollout {
   readonly parentThreadId: ThreadId | undefined;
 }
 
-/** Reads rollouts and writes what they say into our own state DB. Never into Codex's. */
+/** Reads rollouts and writes their rows into the index. Never into Codex's DB. */
 export class RolloutIndexer {
   readonly #library: RolloutLibrary;
   readonly #previews: PreviewReader;

@@ -180,7 +180,7 @@ export class LocalListing {
   }
 }
 
-/** Threads of rows; more follow after `last`, if it is there. */
+/** Threads of rows; when `last` is set, more follow after it. */
 interface RowPage {
   readonly threads: readonly Placed[];
   readonly counts: readonly ThreadCount[];

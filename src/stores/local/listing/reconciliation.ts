@@ -113,7 +113,7 @@ export class Reconciler {
     return { hasRows: true, unindexed, unusableRows, missingFiles, outsideHome, malformed, rowPaths: withRow };
   }
 
-  /** True for an index of ours that may only be read: its rows can lag behind the files. */
+  /** True for a read-only index: its rows can lag behind the files. */
   get #mayLag(): boolean {
     const { status } = this.#local;
     return status.kind === 'index' && !status.isWritable;

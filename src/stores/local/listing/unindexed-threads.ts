@@ -41,7 +41,7 @@ export interface UnindexedThread {
   readonly row: ThreadRow | undefined;
 }
 
-/** Reads the threads of files that no row stands for. */
+/** Reads the threads of files without a usable row. */
 export class UnindexedThreadReader {
   readonly #local: LocalHome;
   readonly #resolver: ThreadResolver;

@@ -89,7 +89,7 @@ export class LiveThreads {
       if (!meta || meta.unwritableBecause !== undefined) {
         throw unsupported(
           `this thread cannot be continued: ${meta?.unwritableBecause ?? 'its rollout has no session_meta'}`,
-          'It can be read, named and archived. Start a new thread to go on from it.',
+          'It can be read, named and archived. Start a new thread to continue from it.',
         );
       }
       const recorder = RolloutRecorder.open(this.#recorderOptions(file, meta));
@@ -111,7 +111,7 @@ export class LiveThreads {
         if (unreadable !== undefined)
           throw unsupported(
             `thread ${sourceThreadId} cannot be forked: ${unreadable}`,
-            'Codex could not read the fork. Start a new thread to go on from it.',
+            'Codex could not read the fork. Start a new thread to continue from it.',
           );
         const mode = resolvedHistoryMode(source);
         const lineage = await resolveLineage(source.file, catalog, sourceThreadId);
@@ -125,7 +125,7 @@ export class LiveThreads {
           (segment) => this.#local.bytesShownByCodex(segment.file.rolloutId) >= segment.endByteOffset,
         );
         const isSmall = inherited.reduce((sum, segment) => sum + segment.endByteOffset, 0) <= LARGEST_COPY;
-        // Codex shows the turns of a base as far as it has read it, which only a resume there goes on with.
+        // Codex shows the turns of a base as far as it has read it. Only a resume in Codex reads on.
         const isBased = mode === 'paginated' && (isShown || !isSmall);
         const meta: SessionMeta = {
           ...metaOf({ ...thread, historyMode: mode }),

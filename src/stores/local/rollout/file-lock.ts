@@ -8,7 +8,7 @@ import { openLockFile } from './regular-file.js';
 const RETRY_MS = 10;
 
 /**
- * Runs `action` while holding an exclusive lock on `lockFile`, which is made when missing, in a directory that is there, and left in place.
+ * Runs `action` while holding an exclusive lock on `lockFile`, which is created when missing, in an existing directory, and left in place.
  * Waits up to `waitMs` for another holder; then throws `conflict`.
  */
 export async function withFileLock<T>(lockFile: string, action: () => T | Promise<T>, waitMs = 5000): Promise<T> {

@@ -111,7 +111,7 @@ export class NameIndex {
 
 function appendLine(fd: number, threadId: ThreadId, name: string): void {
   const line = strictJson({ id: threadId, thread_name: name, updated_at: new Date().toISOString() });
-  // A line cut by a crash must not swallow ours.
+  // The new line must not be appended to a line that a crash has cut.
   const { size } = fstatSync(fd);
   const last = Buffer.alloc(1);
   const needsNewline = size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, fsyncSync, openSync, type Stats, statS
 import path from 'node:path';
 import { internalError } from '../../../protocol/errors.js';
 
-/** What is known of a file; undefined for one that is not there, or may not be looked at. */
+/** The stats of a file; undefined when it does not exist or may not be read. */
 export function statOf(file: string): Stats | undefined {
   try {
     return statSync(file, { throwIfNoEntry: false });

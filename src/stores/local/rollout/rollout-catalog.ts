@@ -33,7 +33,7 @@ export class RolloutCatalog {
   #directories = new Map<string, Directory>();
   /** Files by rollout id, the one that counts first: more than one only where a home holds a rollout twice. */
   readonly #byRollout = new Map<string, RolloutFile[]>();
-  /** Rollouts that are there more than once. */
+  /** Rollouts with more than one file. */
   readonly #withCopies = new Set<string>();
   readonly #byThread = new Map<ThreadId, Set<string>>();
   /** Directories that were listed in slices since the last look. */
@@ -167,7 +167,7 @@ export class RolloutCatalog {
     return this.#byRollout.get(rolloutId) ?? [];
   }
 
-  /** Threads with a rollout that is there more than once. */
+  /** Threads with a rollout that has more than one file. */
   threadsWithCopies(): ThreadId[] {
     const withCopies = [...this.#withCopies].map((rolloutId) => this.byRolloutId(rolloutId)?.threadId);
     return withCopies.filter((threadId) => threadId !== undefined);
@@ -237,7 +237,7 @@ export class RolloutCatalog {
       if (isResourceExhausted(error)) throw readFailure(directory, error);
       const code = systemErrorCode(error) ?? 'unknown error';
       const isDangling = code === 'ENOENT' && lstatSync(directory, { throwIfNoEntry: false }) !== undefined;
-      const why = isDangling ? 'a link to what is not there' : `may not be read (${code})`;
+      const why = isDangling ? 'a link whose target does not exist' : `may not be read (${code})`;
       if (code !== 'ENOENT' || isDangling) this.#unreadable.push({ path: this.#relative(directory), why });
       return undefined;
     }

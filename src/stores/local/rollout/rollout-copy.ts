@@ -22,7 +22,7 @@ export async function copyRollout(source: RolloutBytes, end: number, first: Roll
 
 /**
  * Makes a rollout that is another byte for byte, with its times and permissions, on another file system: it has its name
- * when it is on the disk. One that is there already is replaced. Throws `conflict` for a source that changes meanwhile.
+ * when it is on the disk. An existing one is replaced. Throws `conflict` for a source that changes meanwhile.
  */
 export async function copyAcross(from: string, to: string): Promise<void> {
   const source = openPlain(from);

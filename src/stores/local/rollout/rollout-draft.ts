@@ -55,7 +55,7 @@ export class RolloutDraft {
       linkSync(this.#temporary, this.#file);
     } catch (error) {
       if (systemErrorCode(error) === 'EEXIST' || existsSync(this.#file)) {
-        throw conflict('a rollout of that name is there already', 'Nothing was changed.', error);
+        throw conflict('a rollout of that name already exists', 'Nothing was changed.', error);
       }
       // No hard links here.
       renameSync(this.#temporary, this.#file);

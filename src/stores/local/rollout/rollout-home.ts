@@ -46,7 +46,7 @@ export class RolloutHome {
     if (stat) return `The home ${this.root} is no directory. Give the right one with --home or CODEX_HOME.`;
     const parent = path.dirname(this.root);
     if (!this.#existedBefore && !existsSync(parent))
-      return `The home ${this.root} is not there, nor is ${parent}. Set --home (or CODEX_HOME) to the right directory.`;
+      return `The home ${this.root} does not exist, nor does ${parent}. Set --home (or CODEX_HOME) to the right directory.`;
     return this.#existedBefore
       ? `The home ${this.root} was removed while it was served. Restart the server with --home (or CODEX_HOME) set to where it is now.`
       : `The home ${this.root} does not exist yet: no thread was ever kept there. Codex or start_thread makes it; if your threads are elsewhere, set --home (or CODEX_HOME) to that directory.`;
@@ -81,7 +81,7 @@ export class RolloutHome {
     return isBelow(this.archived, file);
   }
 
-  /** Makes the home when it is not there yet, in a directory that is. Throws `unsupported`, or `conflict` when it was removed. */
+  /** Creates the home if it does not exist, in an existing directory. Throws `unsupported`, or `conflict` when it was removed. */
   makeIfMissing(): void {
     if (this.exists) return;
     if (existsSync(this.root)) this.assertUsable();
@@ -94,7 +94,7 @@ export class RolloutHome {
     const parent = path.dirname(this.root);
     if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory()) {
       throw unsupported(
-        `the home ${this.root} cannot be made, as ${parent} is not there`,
+        `the home ${this.root} cannot be created, because ${parent} does not exist`,
         'Nothing was written. Make that directory, or set --home (or CODEX_HOME) to the right home.',
       );
     }

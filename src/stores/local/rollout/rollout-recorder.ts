@@ -39,7 +39,7 @@ const sync = promisify(fsync);
 /**
  * Appends items to one rollout, first in first out, one line one write. Hold the thread's writer lock while it is open.
  * An item leaves the queue when its line is whole in the file: a write that fails is tried once more and then reported,
- * and the next one goes on where it stopped, so that nothing is lost and nothing is there twice. An unterminated last
+ * and the next one continues where it stopped, so that nothing is lost or written twice. An unterminated last
  * line is ended first. Nothing is ever cut off a rollout.
  */
 export class RolloutRecorder {
@@ -79,7 +79,7 @@ export class RolloutRecorder {
   }
 
   /**
-   * Opens a rollout that is there, and writes nothing yet. Throws `unsupported` for a compressed one, `invalid_request`
+   * Opens an existing rollout, and writes nothing yet. Throws `unsupported` for a compressed one, `invalid_request`
    * for a paginated one whose last line has no ordinal to follow.
    */
   static open(options: RecorderOptions): RolloutRecorder {

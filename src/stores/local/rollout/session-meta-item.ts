@@ -9,7 +9,7 @@ export interface SlimMetaChange {
   readonly memoryMode?: string | undefined;
 }
 
-/** The session_meta that a rollout of ours begins with: everything but the instructions that Codex puts in. */
+/** The session_meta that begins a rollout made here: everything except the instructions that Codex adds. */
 export function sessionMetaItem(meta: SessionMeta): RolloutItem {
   const { historyBase: base } = meta;
   return metaItem({

@@ -47,7 +47,7 @@ export async function acquireWriterLock(
   return {
     release: () =>
       withCoordination(home, () => {
-        // Unlinked under the coordination lock, and only if it is still ours: nobody can be waiting on it.
+        // Unlinked under the coordination lock, and only if it is still this lock's file: nobody can be waiting for it.
         if (existsSync(file) && statSync(file).ino === fstatSync(held).ino) unlinkSync(file);
       })
         // An unlocked file left behind is harmless (Codex sweeps them); what the lock guarded has been done.

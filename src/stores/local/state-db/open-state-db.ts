@@ -12,14 +12,14 @@ export interface StateDbOpening {
   readonly stateDb: StateDb | undefined;
   /** Why there is no handle, or not the one that would be wanted; undefined when all is well or there is no DB file. */
   readonly problem: string | undefined;
-  /** True when ours was damaged, and is a new one now. */
+  /** True when the index was damaged and has been replaced by a new one. */
   readonly isRemade?: boolean | undefined;
 }
 
 export interface StateDbConfig {
   readonly homes: SqliteHomes;
   readonly readOnly: boolean;
-  /** Where Codex has no DB: may ours be made, only be used when it is there, or neither? */
+  /** Where Codex has no DB: whether the index is created, only used when it exists, or neither. */
   readonly indexUse: 'create' | 'existing' | 'never';
   /** How long a write waits for another program's lock, milliseconds. */
   readonly busyTimeoutMs?: number | undefined;
@@ -62,7 +62,7 @@ async function usable(file: string, open: () => StateDb): Promise<StateDbOpening
 }
 
 /**
- * Opens our own DB alone, whatever Codex has. It is made and migrated as the configuration allows, and made anew when it
+ * Opens the index, whatever Codex has. It is created and migrated as the configuration allows, and replaced when it
  * is damaged.
  */
 export async function openIndex(config: StateDbConfig): Promise<StateDbOpening> {

@@ -58,7 +58,7 @@ export class SpawnEdgeRows {
     );
   }
 
-  /** The one parent of a child, or none. An edge that is there keeps its status. */
+  /** The one parent of a child, or none. An existing edge keeps its status. */
   setParent(childThreadId: string, parentThreadId: string | undefined): void {
     this.#db.run(
       'DELETE FROM thread_spawn_edges WHERE child_thread_id = ? AND parent_thread_id IS NOT ?',

@@ -21,7 +21,7 @@ export class StateDbHandle {
     return servingDb(this.#status);
   }
 
-  /** Codex's DB, once it exists, is not given up for ours. */
+  /** Serves a DB. The index does not replace Codex's DB, nor one that is waited for. */
   serve(db: StateDb): void {
     const { kind } = this.#status;
     if (db.owner === 'threadkeeper' && (kind === 'codex' || kind === 'waiting')) return;
@@ -33,7 +33,7 @@ export class StateDbHandle {
     this.#replace({ kind: 'waiting', reason });
   }
 
-  /** From here on there are files alone, unless our own index serves already. */
+  /** From here on the files alone serve, unless the index serves already. */
   withoutCodex(reason?: string): void {
     if (this.#status.kind !== 'index') this.#replace({ kind: 'files', reason });
   }

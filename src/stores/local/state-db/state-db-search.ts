@@ -5,7 +5,7 @@ import { isResourceExhausted, readFailure, systemErrorCode } from '../../../prot
 
 /** Where Codex may keep the state DB of a home. */
 export interface SqliteHomes {
-  /** Where our own DB belongs; it must exist when `isConfigured`. */
+  /** The directory of the index; it must exist when `isConfigured`. */
   readonly main: string;
   /** True when a flag, the environment or config.toml names `main`. */
   readonly isConfigured: boolean;
@@ -68,7 +68,7 @@ export class StateDbFinder {
     for (const directory of new Set([main, ...this.#homes.others])) {
       const listed = namesIn(directory);
       if (listed.problem === 'ENOENT' || listed.problem === 'ENOTDIR') {
-        if (directory === main && isConfigured) ambiguity ??= `the SQLite home ${directory} is not there`;
+        if (directory === main && isConfigured) ambiguity ??= `the SQLite home ${directory} does not exist`;
       } else if (listed.problem !== undefined) {
         ambiguity ??= `${directory} cannot be listed (${listed.problem}), and Codex may keep its state DB there`;
       }
@@ -77,12 +77,12 @@ export class StateDbFinder {
         const stat = statOf(file);
         if (stat?.isFile()) files.push({ file, directory, generation: Number(NAME.exec(name)?.[1]), stat });
         else if (!stat && lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) {
-          ambiguity ??= `${file} is a link to what is not there`;
+          ambiguity ??= `${file} is a link whose target does not exist`;
         } else others.push({ file, why: 'it is no file' });
       }
     }
     const [only, ...more] = files;
-    // A DB that is there settles where the configuration points.
+    // A DB that exists decides which directory counts.
     if (!only) return { file: undefined, others, ambiguity: ambiguity ?? this.#homes.ambiguity };
     if (more.length === 0) {
       const { content } = this.#candidate(only);

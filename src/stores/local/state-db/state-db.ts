@@ -8,7 +8,7 @@ import { retry } from '../../../store/retry.js';
 export type SqlValue = string | number | null;
 export type SqlRow = Record<string, SqlValue>;
 
-/** Whose file it is: Codex's is never migrated, ours is an index of the rollouts that we keep true ourselves. */
+/** Whose file it is. Codex's DB is never migrated; threadkeeper's is the index, which it keeps up to date. */
 export type StateDbOwner = 'codex' | 'threadkeeper';
 
 export interface StateDbOptions {
@@ -108,7 +108,7 @@ export class StateDb {
     return columns;
   }
 
-  /** Once for each read or write: within one the schema stands still. */
+  /** Once for each read or write: the schema does not change within one. */
   #lookAtSchema(): void {
     const version = this.#db.pragma('schema_version', { simple: true });
     if (version !== this.#schemaVersion) {

@@ -19,7 +19,7 @@ export interface ThreadRow extends PlainFields {
   readonly gitBranch: string | undefined;
   readonly gitOriginUrl: string | undefined;
   readonly historyMode: string;
-  /** Bytes of the rollout when it was indexed: only in our own DB. */
+  /** Bytes of the rollout when it was indexed. Only the index has this. */
   readonly rolloutSize: number | undefined;
 }
 
@@ -133,7 +133,7 @@ export class ThreadRows {
     return this.#db.all('SELECT DISTINCT cwd FROM threads').map((row) => String(row['cwd']));
   }
 
-  /** What was indexed of every rollout, by thread: only in our own DB. */
+  /** Path, size and time of every indexed rollout, by thread. Only the index has these. */
   indexed(): Map<string, { path: string; size: number; modifiedAt: number }> {
     const rows = this.#db.all('SELECT id, rollout_path, rollout_size, rollout_mtime_ms FROM threads');
     return new Map(

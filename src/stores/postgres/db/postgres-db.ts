@@ -32,6 +32,7 @@ const LOCK_MS = 5000;
 const NO_ANSWER_MS = 5000;
 /** No retry after this time, because a caller waits. */
 const RETRY_MS = 3000;
+const ATTEMPTS = 4;
 const INT8 = 20;
 const JSONB = 3802;
 
@@ -120,12 +121,15 @@ export class PostgresDb {
   }
 
   async #repeating<T>(action: () => Promise<T>): Promise<T> {
+    const deadline = Date.now() + RETRY_MS;
     try {
       return await retry(action, {
-        isTransient: (error) => isTransactionConflict(error) || isUnreachable(error),
-        forMs: RETRY_MS,
-        firstPauseMs: 50,
-        longestPauseMs: 800,
+        // A transaction may run for long before it conflicts with another.
+        isTransient: (error) => isTransactionConflict(error) || (isUnreachable(error) && Date.now() < deadline),
+        forMs: Number.POSITIVE_INFINITY,
+        firstPauseMs: 150,
+        longestPauseMs: 600,
+        attempts: ATTEMPTS,
       });
     } catch (error) {
       throw databaseFailure(error);

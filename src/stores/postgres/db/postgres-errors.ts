@@ -1,7 +1,13 @@
-import { conflict, internalError, systemErrorCode, ThreadkeeperError } from '../../../protocol/errors.js';
+import {
+  conflict,
+  internalError,
+  StoreUnreachable,
+  systemErrorCode,
+  ThreadkeeperError,
+} from '../../../protocol/errors.js';
 
 /** SQLSTATE classes and codes of a connection that is gone, or could not be made for now. */
-const AWAY = /^(08...|57P0[123]|53300)$/;
+const UNREACHABLE = /^(08...|57P0[123]|53300)$/;
 const NETWORK: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -14,16 +20,16 @@ const NETWORK: ReadonlySet<string> = new Set([
   'ENOENT',
 ]);
 /** Driver messages, without a code, for a connection that ended or could not be made in time. */
-const ENDED =
+const CONNECTION_ENDED =
   /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered/i;
 
 /** True when the database cannot be reached or the connection was lost: the statement is not at fault. */
 export function isUnreachable(error: unknown): boolean {
   const code = systemErrorCode(error) ?? '';
-  if (AWAY.test(code) || NETWORK.has(code)) return true;
+  if (UNREACHABLE.test(code) || NETWORK.has(code)) return true;
   return error instanceof AggregateError
     ? error.errors.some(isUnreachable)
-    : error instanceof Error && ENDED.test(error.message);
+    : error instanceof Error && CONNECTION_ENDED.test(error.message);
 }
 
 /** True for a transaction that lost against another one and can be tried again. */
@@ -36,7 +42,7 @@ export function databaseFailure(error: unknown): ThreadkeeperError {
   if (error instanceof ThreadkeeperError) return error;
   const code = systemErrorCode(error) ?? 'no code';
   if (isUnreachable(error)) {
-    return internalError(
+    return new StoreUnreachable(
       `the database cannot be reached (${code === 'no code' ? 'the connection ended' : code})`,
       'Check that PostgreSQL runs and takes connections, then call again; nothing was acknowledged.',
       error,

@@ -29,7 +29,7 @@ export async function prepare(db: PostgresDb, { readOnly, warn }: PrepareOptions
   if (problem !== undefined) warn(problem);
 }
 
-/** True when the schema has nothing of ours, or is not there. */
+/** True when the schema holds no tables of threadkeeper, or does not exist. */
 export async function isUntouched(db: PostgresDb): Promise<boolean> {
   return (await readVersion(db.query, db.schema)) === 0;
 }

@@ -127,7 +127,7 @@ describe('RolloutCatalog', () => {
     const home = new TestHome();
     rmSync(path.join(home.root, 'sessions'), { recursive: true });
     symlinkSync(path.join(home.root, 'unmounted'), path.join(home.root, 'sessions'));
-    expect(catalogOf(home).skipped).toEqual([{ path: 'sessions', why: 'a link to what is not there' }]);
+    expect(catalogOf(home).skipped).toEqual([{ path: 'sessions', why: 'a link whose target does not exist' }]);
   });
 
   it('passes over files that only look like rollouts', () => {

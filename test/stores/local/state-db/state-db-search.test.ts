@@ -97,7 +97,7 @@ describe('the search for the state DB of a home', () => {
   it('does not go on where it cannot know: a SQLite home that is not there, or whose name is not known', () => {
     const home = new TestHome();
     const gone = path.join(home.root, 'unmounted');
-    expect(find(home, { main: gone, isConfigured: true, others: [home.root] }).ambiguity).toContain('is not there');
+    expect(find(home, { main: gone, isConfigured: true, others: [home.root] }).ambiguity).toContain('does not exist');
     const doubtful = { ...usual(home), ambiguity: 'config.toml cannot be read' };
     expect(find(home, doubtful).ambiguity).toBe('config.toml cannot be read');
     home.stateDb();
@@ -128,7 +128,7 @@ describe('the search for the state DB of a home', () => {
     symlinkSync(path.join(home.root, 'unmounted', 'state_5.sqlite'), path.join(home.root, 'state_5.sqlite'));
     expect(find(home)).toMatchObject({
       file: undefined,
-      ambiguity: expect.stringContaining('is a link to what is not there'),
+      ambiguity: expect.stringContaining('is a link whose target does not exist'),
     });
   });
 
