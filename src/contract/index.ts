@@ -3,7 +3,8 @@
  * factory makes a store that holds the seeds and nothing else; `threadFromSeed` and `linesFromSeed` give their content.
  */
 
-export { keptMetadataContract, type StoreFactory } from './live-contract.js';
+export { keptMetadataContract } from './kept-metadata-contract.js';
+export type { StoreFactory } from './live-contract.js';
 export { type ReaderFactory, threadReaderContract } from './reader-contract.js';
 export { linesFromSeed, type Seed, threadFromSeed } from './seed.js';
 export { threadStoreContract } from './store-contract.js';

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
+import { keptMetadataContract } from '../../../src/contract/kept-metadata-contract.js';
 import type { StoreFactory } from '../../../src/contract/live-contract.js';
-import { keptMetadataContract } from '../../../src/contract/live-contract.js';
 import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import { Backfill } from '../../../src/stores/local/index/backfill.js';
 import { LocalThreadStore } from '../../../src/stores/local/local-thread-store.js';

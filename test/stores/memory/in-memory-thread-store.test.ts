@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { errorOf } from '../../../src/contract/error-of.js';
-import { keptMetadataContract } from '../../../src/contract/live-contract.js';
+import { keptMetadataContract } from '../../../src/contract/kept-metadata-contract.js';
 import { linesFromSeed, type Seed, seed, threadFromSeed } from '../../../src/contract/seed.js';
 import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import { InMemoryThreadStore } from '../../../src/stores/memory/in-memory-thread-store.js';

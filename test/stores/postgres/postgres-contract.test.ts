@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { errorOf } from '../../../src/contract/error-of.js';
+import { keptMetadataContract } from '../../../src/contract/kept-metadata-contract.js';
 import type { StoreFactory } from '../../../src/contract/live-contract.js';
-import { keptMetadataContract } from '../../../src/contract/live-contract.js';
 import { linesFromSeed, seed, threadFromSeed } from '../../../src/contract/seed.js';
 import { threadStoreContract } from '../../../src/contract/store-contract.js';
 import type { ThreadId } from '../../../src/protocol/ids.js';
