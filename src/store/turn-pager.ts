@@ -6,13 +6,13 @@ import type { Turn, TurnAnchor } from '../transcript/turn.js';
 import { type BuiltTurn, type ItemWindow, TurnBuilder } from '../transcript/turn-builder.js';
 import type { ListTurnsParams, TurnCursor, TurnPage } from './thread-store.js';
 
-/** A line that turns are made of, on its way there. */
+/** A line of a history that turns are made of. */
 export interface SourceLine {
   readonly anchor: TurnAnchor;
   readonly bytes: number;
-  /** The turn that its beginning names; undefined where that cannot be told without reading it whole. */
+  /** The turn that its beginning names; undefined when the whole line would have to be read. */
   turnId(): string | undefined;
-  /** What its beginning says of the item that it carries; undefined where that does not tell enough. */
+  /** The ids of its item, from the beginning of the line; undefined when that does not suffice. */
   readonly item: ItemHead | undefined;
   /** The whole line; undefined when it is damaged, or too long to be read. */
   read(): RolloutLine | undefined;
@@ -20,10 +20,10 @@ export interface SourceLine {
   readonly unparsedHead: string | undefined;
 }
 
-/** A line that begins a turn, or takes some back, and the place before it. */
+/** A line that begins a turn or rolls turns back, and the place before it. */
 export interface TurnStart<P> {
   readonly position: P;
-  /** How many turns it takes back; 0 for one that begins a turn. */
+  /** How many turns it rolls back; 0 for a line that begins a turn. */
   readonly rolledBack: number;
 }
 
@@ -36,7 +36,7 @@ export interface TurnSource<P> {
    * can only be read during its visit. An async generator would take longer for each line than reading the line does.
    */
   forward(start: P, end: P, visit: (line: SourceLine) => boolean): Promise<void>;
-  /** Lines before `end` that begin a turn or take turns back, newest first. */
+  /** Lines before `end` that begin a turn or roll turns back, newest first. */
   startsBefore(end: P): AsyncIterable<TurnStart<P>>;
   /** Which of these turns some line before a place names, or with `starts` begins. */
   namedBefore(turnIds: ReadonlySet<string>, end: P, what: 'names' | 'starts'): Promise<ReadonlySet<string>>;
@@ -57,7 +57,7 @@ export interface TurnPagerOptions {
 /** Lines after a page that may still belong to its turns: what was written late. */
 const LATE_LINES = 20_000;
 const LATE_BYTES = 16 * 1024 * 1024;
-/** No turn is known to lie before: the lines are given from the beginning. */
+/** No turn begins before: the lines are given from the beginning of the history. */
 const NOTHING: ReadonlySet<string> = new Set();
 
 /** A page whose implicit turns have no ids yet: finding an id can require reading all earlier lines. */

@@ -10,7 +10,7 @@ import { type SkippedStateDb, StateDbFinder, type StateDbSearch } from './state-
 const RETRY_MS = 2000;
 
 /**
- * Codex's state DB while the program runs. It can be there at the start, appear later (Codex was started), be held or
+ * Codex's state DB while the program runs. It can exist at the start, appear later (Codex was started), be locked or
  * half-filled for a while, or be replaced by Codex: it is used whenever it can be, and first gets names it lacks.
  */
 export class CodexStateDb {
@@ -19,7 +19,7 @@ export class CodexStateDb {
   readonly #config: StateDbConfig;
   readonly #warn: Warn;
   readonly #finder: StateDbFinder;
-  #looking: Promise<void> | undefined;
+  #taking: Promise<void> | undefined;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #failed: { file: string | undefined; at: number } = { file: undefined, at: 0 };
@@ -34,12 +34,12 @@ export class CodexStateDb {
     this.#finder = new StateDbFinder(config.homes);
   }
 
-  /** Other files that look like a state DB of Codex's and do not serve, as of the last look. */
+  /** Other files that look like a state DB of Codex's and do not serve, as of the last search. */
   get others(): readonly SkippedStateDb[] {
     return this.#others;
   }
 
-  /** Looks for the file alone, and opens nothing: for a server that is to do without. Returns its path. */
+  /** Finds the file and opens nothing: for a server that runs without the DB. Returns its path. */
   find(): string | undefined {
     return this.#find().file;
   }
@@ -49,10 +49,10 @@ export class CodexStateDb {
    * opened; the status then stays as it was. Concurrent calls share one check.
    */
   async takeCodexDb(): Promise<void> {
-    this.#looking ??= this.#takeCodexDb().finally(() => {
-      this.#looking = undefined;
+    this.#taking ??= this.#takeCodexDb().finally(() => {
+      this.#taking = undefined;
     });
-    await this.#looking;
+    await this.#taking;
   }
 
   /** Checks for Codex's DB now, before each write from now on, and every RETRY_MS if the index may be created. */
@@ -68,7 +68,7 @@ export class CodexStateDb {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    await this.#looking?.catch(() => undefined);
+    await this.#taking?.catch(() => undefined);
   }
 
   async #takeCodexDb(): Promise<void> {
@@ -78,7 +78,7 @@ export class CodexStateDb {
     if (status.kind === 'codex' && status.db.file === file && status.db.isInPlace && ambiguity === undefined) return;
     if (status.kind === 'codex' && !status.db.isInPlace) this.#handle.lose(status.db, 'it was removed or replaced');
     if (ambiguity !== undefined) {
-      this.#tell(`serving from the rollout files, and changing no thread: ${ambiguity}`);
+      this.#warnOnce(`serving from the rollout files, and changing no thread: ${ambiguity}`);
       this.#handle.wait(ambiguity);
     } else if (file === undefined) this.#handle.withoutCodex();
     else if (file !== this.#failed.file || Date.now() - this.#failed.at >= RETRY_MS) await this.#open(file);
@@ -88,7 +88,7 @@ export class CodexStateDb {
     const found = this.#finder.find();
     this.#others = found.others;
     for (const { file, why } of found.others)
-      this.#tell(`state DB: ${found.file ?? 'none of Codex'}; not used: ${file} (${why})`);
+      this.#warnOnce(`state DB: ${found.file ?? 'none of Codex'}; not used: ${file} (${why})`);
     return found;
   }
 
@@ -96,7 +96,7 @@ export class CodexStateDb {
     const { stateDb, problem = 'it cannot be used' } = await openCodexStateDb(file, this.#config);
     if (!stateDb) {
       this.#failed = { file, at: Date.now() };
-      this.#tell(`serving from the rollout files, and changing no thread, without the state DB: ${problem}`);
+      this.#warnOnce(`serving from the rollout files, and changing no thread, without the state DB: ${problem}`);
       this.#handle.wait(problem);
       return;
     }
@@ -106,8 +106,8 @@ export class CodexStateDb {
     else this.#handle.serve(stateDb);
   }
 
-  /** Says each thing once. */
-  #tell(message: string): void {
+  /** Prints each message once. */
+  #warnOnce(message: string): void {
     if (this.#warnedAbout.has(message)) return;
     this.#warnedAbout.add(message);
     this.#warn(message);
@@ -118,15 +118,13 @@ export class CodexStateDb {
     if (this.#config.indexUse !== 'create' || codexDb.readOnly) return;
     const { status } = this.#handle;
     const isOpen = status.kind === 'index';
-    const own = isOpen ? status.db : (await openIndex({ ...this.#config, indexUse: 'existing' })).stateDb;
+    const indexDb = isOpen ? status.db : (await openIndex({ ...this.#config, indexUse: 'existing' })).stateDb;
     try {
-      await copyToCodexDb(codexDb, this.#library, own);
+      await copyToCodexDb(codexDb, this.#library, indexDb);
     } catch (error) {
-      this.#warn(
-        `names could not be given back to Codex's state DB (${error instanceof Error ? error.message : error})`,
-      );
+      this.#warn(`names could not be written to Codex's state DB (${error instanceof Error ? error.message : error})`);
     } finally {
-      if (!isOpen) own?.close();
+      if (!isOpen) indexDb?.close();
     }
   }
 }

@@ -9,9 +9,9 @@ import { RolloutWatcher } from '../rollout/rollout-watcher.js';
 import { StateDbLost } from '../state-db/state-db.js';
 import { type IndexedRollout, RolloutIndexer } from './rollout-indexer.js';
 
-/** A look at the files younger than this is good enough. */
+/** A sync reuses a catalog refresh younger than this, milliseconds. */
 const MAX_REFRESH_AGE_MS = 500;
-/** Every file is looked at again after this. */
+/** Every file is checked again after this, milliseconds. */
 const FULL_CHECK_MS = 30_000;
 const BATCH = 100;
 
@@ -21,17 +21,17 @@ interface Seen {
 }
 
 /**
- * Keeps the index in line with the files after its backfill: rollouts that appear, grow, move or vanish behind our
- * back are indexed again before the next list. OS watches report the files that were written to, so no call checks all.
+ * Keeps the index in line with the files after its backfill: rollouts that appear, grow, move or vanish unnoticed
+ * are indexed again before the next list. OS watches report the files that were written to, so no call checks all.
  */
 export class IndexUpdater {
   readonly #local: LocalHome;
   readonly #indexer: RolloutIndexer;
   readonly #watcher = new RolloutWatcher();
-  /** Files that gave no row of their name, as they were then: not to be read again until they change. */
+  /** Files that gave no row for the thread in their name, as they were then. They are read again when they change. */
   readonly #skipped = new Map<string, Seen>();
   #generation = -1;
-  #wholeLookAt = 0;
+  #fullCheckAt = 0;
   #syncing: Promise<void> | undefined;
 
   constructor(local: LocalHome) {
@@ -41,7 +41,7 @@ export class IndexUpdater {
 
   /** Brings the rows in line with the files. Does nothing where the rows are Codex's, or may not be written. */
   async sync(): Promise<void> {
-    // Lists that come at once wait for the same look.
+    // Concurrent lists share one sync.
     this.#syncing ??= this.#sync().finally(() => {
       this.#syncing = undefined;
     });
@@ -58,20 +58,20 @@ export class IndexUpdater {
     await catalog.refreshInSlices(MAX_REFRESH_AGE_MS);
     this.#watcher.follow(catalog.directories());
     // The OS drops events when too many come at once, and does not say so here.
-    const isWholeLook = Date.now() - this.#wholeLookAt > FULL_CHECK_MS;
+    const isFullCheck = Date.now() - this.#fullCheckAt > FULL_CHECK_MS;
     const dirty = this.#watcher.takeDirty();
-    if (dirty.size === 0 && this.#generation === catalog.generation && !isWholeLook) return;
+    if (dirty.size === 0 && this.#generation === catalog.generation && !isFullCheck) return;
     const { generation } = catalog;
     let isDone = false;
     try {
-      isDone = await this.#compare(dirty, isWholeLook);
+      isDone = await this.#compare(dirty, isFullCheck);
     } catch (error) {
       this.#warnBehind(error);
     }
     if (isDone) this.#generation = generation;
-    if (isDone && isWholeLook) this.#wholeLookAt = Date.now();
+    if (isDone && isFullCheck) this.#fullCheckAt = Date.now();
     if (isDone) return;
-    // Held by another program, lost, or no room: the next list tries again.
+    // Locked by another program, lost, or the disk is full: the next list tries again.
     this.#generation = -1;
     this.#watcher.giveBack(dirty);
   }
@@ -87,7 +87,7 @@ export class IndexUpdater {
     }
   }
 
-  /** An index that cannot be written is no reason to fail: files serve where it does not. */
+  /** An index that cannot be written is only a warning: the files serve in its place. */
   #warnBehind(error: unknown): void {
     if (!(error instanceof ThreadkeeperError) && !(error instanceof StateDbLost)) throw error;
     this.#local.warn(`the index is behind the files for now (${error.message})`);
@@ -98,7 +98,7 @@ export class IndexUpdater {
   }
 
   /** False when the index cannot be read now. */
-  async #compare(dirty: ReadonlySet<string>, isWholeLook: boolean): Promise<boolean> {
+  async #compare(dirty: ReadonlySet<string>, isFullCheck: boolean): Promise<boolean> {
     const { catalog } = this.#local;
     const indexed = await this.#local.readRows((rows) => rows.indexed());
     if (!indexed) return false;
@@ -107,11 +107,11 @@ export class IndexUpdater {
       const [file] = catalog.filesFor(threadId);
       if (!file) continue;
       const known = indexed.get(threadId);
-      const isDirty = isWholeLook || dirty.has(file.path) || dirty.has(path.dirname(file.path));
+      const isDirty = isFullCheck || dirty.has(file.path) || dirty.has(path.dirname(file.path));
       const isMoved = known?.path !== file.path;
       if ((isMoved || isDirty) && !this.#isAsSeen(file, isMoved ? undefined : known)) changed.push(file);
     }
-    const gone = [...indexed].filter(([id, { path: file }]) => !this.#isThere(id as ThreadId, file)).map(([id]) => id);
+    const gone = [...indexed].filter(([id, { path: file }]) => !this.#hasFile(id as ThreadId, file)).map(([id]) => id);
     if (gone.length > 0) {
       await this.#local.writeRows((rows) => {
         for (const id of gone) rows.delete(id);
@@ -122,7 +122,7 @@ export class IndexUpdater {
   }
 
   /** A file that is not named after its thread is found by its row alone. */
-  #isThere(threadId: ThreadId, file: string): boolean {
+  #hasFile(threadId: ThreadId, file: string): boolean {
     return this.#local.catalog.filesFor(threadId).length > 0 || existsSync(file);
   }
 
@@ -135,7 +135,7 @@ export class IndexUpdater {
 
   async #index(files: readonly RolloutFile[]): Promise<void> {
     const indexed: IndexedRollout[] = [];
-    const without: RolloutFile[] = [];
+    const withoutThread: RolloutFile[] = [];
     for (const file of files) {
       const stat = statOf(file.path);
       const found = await this.#indexer.read(file, { isGrowing: true });
@@ -144,14 +144,14 @@ export class IndexUpdater {
         this.#skipped.delete(file.path);
         continue;
       }
-      without.push(file);
+      withoutThread.push(file);
       if (stat) this.#skipped.set(file.path, { size: stat.size, modifiedAt: stat.mtimeMs });
     }
     const { rows } = this.#local;
     if (!rows) return;
     await this.#local.writeRows((threads) => {
       // Deletes the row of a file that no longer holds its thread.
-      for (const file of without)
+      for (const file of withoutThread)
         if (threads.get(file.threadId)?.rolloutPath === file.path) threads.delete(file.threadId);
       this.#indexer.write(rows.db, indexed);
     });

@@ -4,7 +4,7 @@ import type { StateDb } from './state-db.js';
 export type StateDbStatus =
   /** Codex's DB: rows count, and a write goes to the row first. */
   | { readonly kind: 'codex'; readonly db: StateDb }
-  /** Our own: derived from the files, which are the truth. */
+  /** The index: derived from the files, which are the truth. */
   | { readonly kind: 'index'; readonly db: StateDb; readonly isWritable: boolean }
   /** A DB of Codex's exists, or may exist, that cannot be used now: files are read, and writes are refused. */
   | { readonly kind: 'waiting'; readonly reason: string }
