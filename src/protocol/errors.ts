@@ -34,13 +34,22 @@ export class StoreUnreachable extends ThreadkeeperError {
   }
 }
 
-/** `why` is what was found in its place. */
+/** No thread has the id. `reason` is what was found in its place. */
+export class ThreadNotFound extends ThreadkeeperError {
+  constructor(
+    threadId: string,
+    hint: string,
+    readonly reason: string | undefined,
+  ) {
+    super('thread_not_found', `thread ${threadId} not found${reason === undefined ? '' : `: ${reason}`}`, hint);
+  }
+}
+
 export const threadNotFound = (
   threadId: string,
   hint = 'Find thread ids with list_threads.',
-  why?: string,
-): ThreadkeeperError =>
-  new ThreadkeeperError('thread_not_found', `thread ${threadId} not found${why === undefined ? '' : `: ${why}`}`, hint);
+  reason?: string,
+): ThreadNotFound => new ThreadNotFound(threadId, hint, reason);
 
 export const invalidRequest = (message: string, hint: string): ThreadkeeperError =>
   new ThreadkeeperError('invalid_request', message, hint);

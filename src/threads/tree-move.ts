@@ -1,4 +1,4 @@
-import { internalError, ThreadkeeperError } from '../protocol/errors.js';
+import { internalError, ThreadkeeperError, ThreadNotFound } from '../protocol/errors.js';
 import type { ThreadId } from '../protocol/ids.js';
 import { TimeSlice } from '../protocol/time-slice.js';
 
@@ -43,7 +43,7 @@ export async function moveTree(
       const known =
         error instanceof ThreadkeeperError ? error : internalError('the move failed', 'See the server log.', error);
       // An edge can outlive its thread.
-      if (known.code === 'thread_not_found') skipped.push({ threadId, reason: known.message.split(': ')[1] ?? GONE });
+      if (known instanceof ThreadNotFound) skipped.push({ threadId, reason: known.reason ?? GONE });
       else failed.push({ threadId, error: known });
     }
   }

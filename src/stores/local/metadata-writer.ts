@@ -9,7 +9,7 @@ import type { LiveThreads } from './live/live-threads.js';
 import type { LocalHome } from './local-home.js';
 import type { RolloutFile } from './rollout/rollout-file.js';
 import { RolloutRecorder } from './rollout/rollout-recorder.js';
-import { type SlimMetaChange, slimMetaItem } from './rollout/session-meta-item.js';
+import { type MetaChange, shortMetaItem } from './rollout/session-meta-item.js';
 import type { RolloutSummary } from './rollout/summary-cache.js';
 import { acquireWriterLock, type WriterLock } from './rollout/writer-lock.js';
 import type { RowChanges, ThreadRow } from './state-db/thread-rows.js';
@@ -22,8 +22,8 @@ const KEPT_IN_FILES: ReadonlySet<string> = new Set(['name', 'gitInfo', 'memoryMo
 const FILE_TIMES: ReadonlySet<string> = new Set(['updatedAt', 'advanceRecencyAt']);
 
 /** A rollout that is open, and known to take another line. */
-interface SlimAppender {
-  append(change: SlimMetaChange): void;
+interface MetaAppender {
+  append(change: MetaChange): void;
   close(): void;
 }
 
@@ -33,7 +33,7 @@ type AppendName = (threadId: ThreadId, name: string) => void;
 interface Prepared {
   readonly thread: ResolvedThread;
   readonly plan: Plan;
-  readonly appender: SlimAppender | undefined;
+  readonly appender: MetaAppender | undefined;
 }
 
 /** A patch that was written. */
@@ -48,7 +48,7 @@ interface Plan {
   readonly changes: RowChanges;
   /** The row to make where the state DB has none. */
   readonly newRow: RowChanges | undefined;
-  readonly slim: SlimMetaChange | undefined;
+  readonly metaChange: MetaChange | undefined;
   /** For the name index: '' clears. */
   readonly indexName: string | undefined;
 }
@@ -126,19 +126,19 @@ export class MetadataWriter {
   async #prepare(thread: ResolvedThread, fields: ThreadMetadataPatch, mayAppend: boolean): Promise<Prepared> {
     await this.#validate(thread, fields);
     const plan = await this.#plan(thread, fields);
-    const isAppended = plan.slim !== undefined && mayAppend;
+    const isAppended = plan.metaChange !== undefined && mayAppend;
     return { thread, plan, appender: isAppended && thread.meta ? this.#appender(thread.file, thread.meta) : undefined };
   }
 
   /** A thread that is live here is appended to by the recorder that it has. */
-  #appender(file: RolloutFile, meta: SessionMeta): SlimAppender {
+  #appender(file: RolloutFile, meta: SessionMeta): MetaAppender {
     const open = this.#live.get(meta.id);
     const recorder = open?.recorder ?? RolloutRecorder.open({ file: file.path, mode: meta.historyMode });
     return {
       append(change) {
         // The items that the recorder has queued are written first.
         recorder.write();
-        recorder.add([slimMetaItem(open?.meta ?? meta, change)]);
+        recorder.add([shortMetaItem(open?.meta ?? meta, change)]);
         try {
           recorder.write();
         } catch (error) {
@@ -227,8 +227,8 @@ export class MetadataWriter {
     return {
       changes: onlyDifferent(changes, row),
       newRow: row || !summary ? undefined : { ...rowFromRollout(thread, summary), ...changes },
-      slim: summary
-        ? slimChange(summary, git, fields.memoryMode)
+      metaChange: summary
+        ? metaChange(summary, git, fields.memoryMode)
         : isNews
           ? { git, memoryMode: fields.memoryMode }
           : undefined,
@@ -250,7 +250,7 @@ export class MetadataWriter {
         appendName(threadId, plan.indexName);
         undos.unshift(() => appendName(threadId, nameBefore));
       }
-      if (plan.slim) appender?.append(plan.slim);
+      if (plan.metaChange) appender?.append(plan.metaChange);
       return thread;
     } catch (error) {
       for (const undo of undos) await this.#undo(threadId, undo);
@@ -306,11 +306,11 @@ function differsFromRow({ gitInfo, memoryMode }: ThreadMetadataPatch, row: Threa
 }
 
 /** What the rollout does not say yet: a value that it ends with already is not repeated. */
-function slimChange(
+function metaChange(
   { metadata }: RolloutSummary,
   git: GitInfo | undefined,
   memoryMode: string | undefined,
-): SlimMetaChange | undefined {
+): MetaChange | undefined {
   const hasGit = git === undefined || isSameGit(git, metadata.git ?? {});
   const hasMode = memoryMode === undefined || memoryMode === (metadata.fields.memoryMode ?? 'enabled');
   if (hasGit && hasMode) return undefined;

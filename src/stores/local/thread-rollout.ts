@@ -5,14 +5,14 @@ import type { RolloutLine } from '../../protocol/rollout-line.js';
 import { type GitInfo, isSameGit, parseSessionMeta, type SessionMeta } from '../../protocol/session-meta.js';
 import { sourceJson } from '../../protocol/session-source.js';
 import type { StoredThread } from '../../store/thread-store.js';
-import { sessionMetaItem, slimMetaItem } from './rollout/session-meta-item.js';
+import { sessionMetaItem, shortMetaItem } from './rollout/session-meta-item.js';
 
 /** The cwd of a thread that has none: Codex reads no thread without one. */
 export const NO_CWD = '/';
 
 /**
  * The lines of one file that holds a thread whole: its own session_meta first, which points at no base any more, then
- * its history, inherited parts included, and last a slim session_meta when git or memory mode are not what those lines
+ * its history, inherited parts included, and last a short session_meta when git or memory mode are not what those lines
  * say. `history` is called twice, as the session_meta of a fork comes after what it inherits.
  */
 export async function* threadRollout(
@@ -39,7 +39,7 @@ export async function* threadRollout(
   }
   const change = meta && metaValues.changeTo(thread);
   if (meta && change)
-    yield number({ ...slimMetaItem(meta, change), timestamp: iso(thread.updatedAt), ordinal: undefined });
+    yield number({ ...shortMetaItem(meta, change), timestamp: iso(thread.updatedAt), ordinal: undefined });
 }
 
 /** What the metas of a file say in the end. */

@@ -2,8 +2,8 @@ import type { RolloutItem } from '../../../protocol/rollout-item.js';
 import type { GitInfo, SessionMeta } from '../../../protocol/session-meta.js';
 import { sourceJson } from '../../../protocol/session-source.js';
 
-/** What a slim session_meta line changes: an absent key keeps what earlier lines said. */
-export interface SlimMetaChange {
+/** What a short session_meta line changes: an absent key keeps what earlier lines said. */
+export interface MetaChange {
   /** All parts as they are to be from now on; `{}` clears all. */
   readonly git?: GitInfo | undefined;
   readonly memoryMode?: string | undefined;
@@ -35,9 +35,9 @@ export function sessionMetaItem(meta: SessionMeta): RolloutItem {
 
 /**
  * A further session_meta with the required keys and what changes, but without the instructions that Codex repeats
- * (docs/codex-home.md, Slim lines).
+ * (docs/codex-home.md, Short session_meta lines).
  */
-export function slimMetaItem(meta: SessionMeta, { git, memoryMode }: SlimMetaChange): RolloutItem {
+export function shortMetaItem(meta: SessionMeta, { git, memoryMode }: MetaChange): RolloutItem {
   return metaItem({ id: meta.id, ...required(meta), memory_mode: memoryMode, git: git && gitPayload(git) });
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ThreadId } from '../../../../src/protocol/ids.js';
 import { parseSessionMeta, type SessionMeta } from '../../../../src/protocol/session-meta.js';
 import { sessionSource } from '../../../../src/protocol/session-source.js';
-import { sessionMetaItem, slimMetaItem } from '../../../../src/stores/local/rollout/session-meta-item.js';
+import { sessionMetaItem, shortMetaItem } from '../../../../src/stores/local/rollout/session-meta-item.js';
 import { newId } from '../../../support/test-home.js';
 
 const TIME = '2026-11-20T10:00:00.000Z';
@@ -45,13 +45,13 @@ describe('a session_meta that we write', () => {
     );
   });
 
-  it('has, when it is slim, the required keys and what changes', () => {
+  it('has, when it is short, the required keys and what changes', () => {
     fc.assert(
       fc.property(metas, (meta) => {
-        const slim = slimMetaItem(meta, { memoryMode: 'disabled' });
-        expect(slim.payload).toMatchObject({ id: meta.id, timestamp: TIME, cwd: meta.cwd, memory_mode: 'disabled' });
-        expect(slim.payload).not.toHaveProperty('git');
-        expect(read(slimMetaItem(meta, { git: {} }))?.git).toEqual({});
+        const short = shortMetaItem(meta, { memoryMode: 'disabled' });
+        expect(short.payload).toMatchObject({ id: meta.id, timestamp: TIME, cwd: meta.cwd, memory_mode: 'disabled' });
+        expect(short.payload).not.toHaveProperty('git');
+        expect(read(shortMetaItem(meta, { git: {} }))?.git).toEqual({});
       }),
     );
   });
