@@ -4,9 +4,9 @@ import { type GitInfo, isSameGit, type SessionMeta } from '../../protocol/sessio
 import { PLAIN_FIELD_NAMES, PLAIN_FIELDS } from '../../store/thread-fields.js';
 import { type GitPatch, presentFields, type ThreadMetadataPatch } from '../../store/thread-patch.js';
 import { rowFromRollout } from './index/rollout-row.js';
-import { PreviewReader } from './listing/preview-reader.js';
 import type { LiveThreads } from './live/live-threads.js';
 import type { LocalHome } from './local-home.js';
+import { PreviewReader } from './preview-reader.js';
 import type { RolloutFile } from './rollout/rollout-file.js';
 import { RolloutRecorder } from './rollout/rollout-recorder.js';
 import { type MetaChange, shortMetaItem } from './rollout/session-meta-item.js';

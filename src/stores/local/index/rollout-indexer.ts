@@ -1,5 +1,5 @@
 import type { ThreadId } from '../../../protocol/ids.js';
-import { PreviewReader } from '../listing/preview-reader.js';
+import { PreviewReader } from '../preview-reader.js';
 import type { RolloutFile } from '../rollout/rollout-file.js';
 import type { RolloutLibrary } from '../rollout/rollout-library.js';
 import { isNoThread } from '../rollout/rollout-metadata.js';

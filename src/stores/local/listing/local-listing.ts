@@ -17,12 +17,12 @@ import type {
 } from '../../../store/thread-store.js';
 import type { IndexUpdater } from '../index/index-updater.js';
 import type { LocalHome } from '../local-home.js';
+import { PreviewReader } from '../preview-reader.js';
 import { isNoThread } from '../rollout/rollout-metadata.js';
 import type { RowFilter, ThreadRow, ThreadRows } from '../state-db/thread-rows.js';
 import { threadFromRow } from '../thread-from-home.js';
 import { findRowFile, type ThreadResolver } from '../thread-resolver.js';
 import { listWarnings } from './list-warnings.js';
-import { PreviewReader } from './preview-reader.js';
 import { Reconciler, type Reconciliation, rowsVersion } from './reconciliation.js';
 import { type Placed, type UnindexedThread, UnindexedThreadReader } from './unindexed-threads.js';
 

@@ -6,13 +6,13 @@ import type { ListPosition } from '../../../store/list-cursor.js';
 import { comparePositions, isShown, positionOf } from '../../../store/thread-filter.js';
 import type { ListThreadsParams, StoredThread, ThreadFilter } from '../../../store/thread-store.js';
 import type { LocalHome } from '../local-home.js';
+import type { PreviewReader } from '../preview-reader.js';
 import type { LeftOut } from '../rollout/directory-listing.js';
 import type { RolloutFile } from '../rollout/rollout-file.js';
 import { isNoThread } from '../rollout/rollout-metadata.js';
 import type { ThreadRow } from '../state-db/thread-rows.js';
 import { threadFromFile, threadFromRow } from '../thread-from-home.js';
 import type { ThreadResolver } from '../thread-resolver.js';
-import type { PreviewReader } from './preview-reader.js';
 import { FRESH_MS, type Reconciliation } from './reconciliation.js';
 
 /** A thread and its place in the order of the list. */

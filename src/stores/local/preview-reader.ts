@@ -1,6 +1,6 @@
-import type { RolloutFile } from '../rollout/rollout-file.js';
-import type { RolloutLibrary } from '../rollout/rollout-library.js';
-import type { RolloutMetadata } from '../rollout/rollout-metadata.js';
+import type { RolloutFile } from './rollout/rollout-file.js';
+import type { RolloutLibrary } from './rollout/rollout-library.js';
+import type { RolloutMetadata } from './rollout/rollout-metadata.js';
 
 const MAX_BASES = 20;
 
