@@ -56,11 +56,12 @@ export const PLAIN_FIELD_NAMES = Object.keys(PLAIN_FIELDS) as readonly PlainFiel
 
 /** The plain fields by a function of their names. A function that gives an empty text says that there is no value. */
 export function plainFields(fieldOf: (name: PlainFieldName) => unknown): PlainFields {
-  const entries = PLAIN_FIELD_NAMES.map((name) => {
+  const fields: Record<string, unknown> = {};
+  for (const name of PLAIN_FIELD_NAMES) {
     const value = fieldOf(name);
-    return [name, value === '' || value === null ? undefined : value];
-  });
-  return Object.fromEntries(entries) as PlainFields;
+    fields[name] = value === '' || value === null ? undefined : value;
+  }
+  return fields as PlainFields;
 }
 
 /** The plain fields of something that has some of them. */

@@ -16,6 +16,8 @@ export interface WriterLock {
 const COORDINATION_WAIT_MS = 2000;
 /** How long to wait for a brief lock (one write). A lasting lock (an open thread) is not waited for. */
 const WAIT_MS = 2000;
+/** Made once: to make an error for each lock that is taken costs more than taking it. */
+const HELD_BRIEFLY = new Error('the lock is held for a moment');
 /** The file mode that marks a brief lock. No common umask produces it. */
 const BRIEF = 0o604;
 const LASTING = 0o644;
@@ -35,15 +37,16 @@ export async function acquireWriterLock(
   makeLockDirectory(home);
   const file = lockFile(home, threadId);
   const mode = span === 'brief' ? BRIEF : LASTING;
-  const isHeldBriefly = hasWriterConflict(threadId);
   const take = async () => {
     const fd = await tryLock(home, threadId, file, mode);
-    if (fd === undefined) throw isHeldBriefly;
+    if (fd === undefined) throw HELD_BRIEFLY;
     return fd;
   };
-  const isTransient = (error: unknown) => error === isHeldBriefly;
+  const isTransient = (error: unknown) => error === HELD_BRIEFLY;
   const pauses = { firstPauseMs: RETRY_MS, longestPauseMs: RETRY_MS };
-  const held = await retry(take, { isTransient, forMs: WAIT_MS, ...pauses });
+  const held = await retry(take, { isTransient, forMs: WAIT_MS, ...pauses }).catch((error: unknown) => {
+    throw error === HELD_BRIEFLY ? hasWriterConflict(threadId) : error;
+  });
   return {
     release: () =>
       withCoordination(home, () => {
