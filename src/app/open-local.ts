@@ -64,12 +64,12 @@ export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<
   else if (codexStateDb.find() !== undefined) {
     stateDb.wait('threadkeeper was started with --no-state-db, and Codex keeps a state DB for this home');
   }
-  const own = options.useStateDb && stateDb.status.kind === 'files' ? await indexDb.open() : undefined;
-  if (own && !own.isRemade) {
+  const index = options.useStateDb && stateDb.status.kind === 'files' ? await indexDb.open() : undefined;
+  if (index && !index.isRemade) {
     const wait = options.backfillWaitMs ?? DEFAULT_BACKFILL_WAIT_MS;
     await Promise.race([indexDb.backfilled, sleep(wait, undefined, { ref: false })]);
   }
-  if (own && !stateDb.db) warn('serving from the rollout files until the state DB is filled');
+  if (index && !stateDb.db) warn('serving from the rollout files until the index is filled');
   const graph = new SqliteAgentGraph(stateDb, new RolloutAgentGraph(library));
   const { readOnly, durability, idleMs } = options;
   const local = new LocalThreadStore({ library, stateDb, isReadOnly: readOnly, durability, warn });

@@ -9,7 +9,7 @@ export interface Threadkeeper {
   readonly manager: ThreadManager;
   readonly store: ThreadStore;
   readonly graph: AgentGraphStore;
-  /** Puts right what a program left that was killed half-way; what others hold is left for the next time. */
+  /** Completes moves that a killed program left half-done, and corrects wrong rows. Skips what is locked. Throws `read_only`. */
   repair(): Promise<void>;
   close(): Promise<void>;
 }

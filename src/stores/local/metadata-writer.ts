@@ -269,7 +269,7 @@ export class MetadataWriter {
     }
   }
 
-  /** Writes the row; returns how to put back what it stored. */
+  /** Writes the row; returns how to restore its earlier values. */
   async #writeRow(threadId: ThreadId, { changes, newRow }: Plan): Promise<(() => Promise<unknown>) | undefined> {
     if (!newRow && Object.keys(changes).length === 0) return undefined;
     const before = await this.#local.keepRow(threadId, (rows) => {

@@ -128,7 +128,7 @@ export class ThreadResolver {
     return { threadId, ...live, row: await this.#local.readRows((rows) => rows.get(threadId)) };
   }
 
-  /** Brings rows in line whose files were moved without them; ends at the first that cannot be, as when the DB is live. */
+  /** Corrects rows whose files were moved without them. Stops at the first that cannot be written, as when the DB is locked. */
   async repairRows(rows: readonly ThreadRow[]): Promise<void> {
     for (const row of rows) {
       const threadId = asThreadId(row.id);
@@ -313,8 +313,8 @@ export function findRowFile(
 
 /** What the name of a copy tells of its rollout and its time, where it is of this thread. */
 function inexactIds(name: string, threadId: ThreadId): Partial<Pick<RolloutFile, 'rolloutId' | 'stamp'>> {
-  const told = inexactRolloutName(name);
-  return told?.threadId === threadId ? { rolloutId: told.rolloutId ?? threadId, stamp: told.stamp } : {};
+  const parsed = inexactRolloutName(name);
+  return parsed?.threadId === threadId ? { rolloutId: parsed.rolloutId ?? threadId, stamp: parsed.stamp } : {};
 }
 
 /** A file that could not be read, and why. */

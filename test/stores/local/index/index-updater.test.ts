@@ -221,7 +221,7 @@ describe('a backfill', () => {
       backfillWaitMs: 200,
     });
     expect(stateDb.db).toBeUndefined();
-    expect(warnings.join()).toContain('until the state DB is filled');
+    expect(warnings.join()).toContain('until the index is filled');
     expect((await manager.listThreads(ALL)).total).toBe(1);
     await own.write(() => own.run('UPDATE backfill_state SET lease_until_ms = 1'));
     await backfilled;
