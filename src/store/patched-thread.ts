@@ -1,30 +1,16 @@
 import { unsupported } from '../protocol/errors.js';
 import { storedSessionSource } from '../protocol/session-source.js';
 import { pickPlainFields } from './thread-fields.js';
-import type { GitPatch, ThreadMetadataPatch } from './thread-patch.js';
+import type { ThreadMetadataPatch } from './thread-patch.js';
 import type { StoredThread } from './thread-store.js';
 
 /** The thread with a patch applied. `rolloutPath` is ignored: it is not part of a StoredThread. */
 export function patchedThread(thread: StoredThread, fields: ThreadMetadataPatch): StoredThread {
-  const {
-    name,
-    gitInfo,
-    source,
-    threadSource,
-    agentNickname,
-    agentRole,
-    agentPath,
-    advanceRecencyAt,
-    rolloutPath: _,
-    ...rest
-  } = fields;
-  const cleared = { name, threadSource, agentNickname, agentRole, agentPath };
-  const clearable = Object.entries(cleared).filter(([, value]) => value !== undefined);
+  const { gitInfo, source, advanceRecencyAt, rolloutPath: _, ...rest } = fields;
   return {
     ...thread,
-    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
-    ...Object.fromEntries(clearable.map(([key, value]) => [key, value ?? undefined])),
-    git: { ...thread.git, ...cleanGit(gitInfo) },
+    ...withoutNulls(rest),
+    git: { ...thread.git, ...withoutNulls(gitInfo) },
     source: source === undefined ? thread.source : storedSessionSource(source),
     recencyAt: Math.max(thread.recencyAt, advanceRecencyAt ?? 0),
   };
@@ -52,7 +38,8 @@ export const noRolloutPath = () =>
     'Nothing was changed. Leave the path out, or serve a Codex home (without --store).',
   );
 
-function cleanGit(patch: GitPatch | undefined): Record<string, string | undefined> {
-  const parts = Object.entries(patch ?? {}).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(parts.map(([key, value]) => [key, value ?? undefined]));
+/** The fields that a patch sets or clears; null, which clears, becomes undefined. */
+function withoutNulls(patch: object = {}): object {
+  const present = Object.entries(patch).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present.map(([key, value]) => [key, value ?? undefined]));
 }

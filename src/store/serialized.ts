@@ -7,9 +7,10 @@ import type { MoveOptions, StoreCapabilities, ThreadReader, ThreadStore } from '
 /**
  * The store as the manager uses it. Writes of one thread run one after another, because a client may send several
  * calls at once. Every write throws `read_only` when the store is read-only or implements the reading half alone.
+ * A store that is serialized already is returned as it is.
  */
 export function serialized(store: ThreadReader | ThreadStore): ThreadStore {
-  return new SerializedStore(store);
+  return store instanceof SerializedStore ? store : new SerializedStore(store);
 }
 
 /** The error of every write on a read-only store. */

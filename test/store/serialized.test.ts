@@ -89,6 +89,11 @@ describe('serialized', () => {
     expect(log.indexOf(`begin ${b}`)).toBeLessThan(log.indexOf(`end ${a}`));
   });
 
+  it('puts one queue around a store, however often it is called', () => {
+    const store = serialized(inMemory([]));
+    expect(serialized(store)).toBe(store);
+  });
+
   it('goes on after a write that failed', async () => {
     const thread = seed();
     const store = serialized(inMemory([thread]));
