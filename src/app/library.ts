@@ -1,6 +1,7 @@
-import os from 'node:os';
 import path from 'node:path';
+import { withHome } from '../protocol/home-path.js';
 import { openThreadkeeper } from './open.js';
+import { POSTGRES_DEFAULTS } from './store-options.js';
 import type { Threadkeeper } from './threadkeeper.js';
 
 export interface CommonOpenOptions {
@@ -13,6 +14,8 @@ export interface CommonOpenOptions {
 export interface OpenHomeOptions extends CommonOpenOptions {
   /** The Codex home. Default: `$CODEX_HOME`, else `~/.codex`. */
   readonly home?: string;
+  /** Where Codex keeps its SQLite files. Default: `$CODEX_SQLITE_HOME`, else as the home's configuration says. */
+  readonly sqliteHome?: string;
 }
 
 export interface OpenDatabaseOptions extends CommonOpenOptions {
@@ -27,15 +30,20 @@ export interface OpenDatabaseOptions extends CommonOpenOptions {
  * Close the result when you are done.
  */
 export async function openHome(options: OpenHomeOptions = {}): Promise<Threadkeeper> {
-  const { home, readOnly = false, warn = () => {} } = options;
-  const root = path.resolve(home ?? (process.env['CODEX_HOME'] || path.join(os.homedir(), '.codex')));
+  const { readOnly = false, warn = () => {} } = options;
+  const home = absolute(options.home ?? (process.env['CODEX_HOME'] || '~/.codex'));
+  // Without it Codex's DB could be missed, and what is written would not be seen there.
+  const sqlite = options.sqliteHome ?? (process.env['CODEX_SQLITE_HOME'] || undefined);
+  const sqliteHome = sqlite === undefined ? undefined : absolute(sqlite);
   const indexUse = readOnly ? 'existing' : 'create';
-  const store = { kind: 'local', home: root, sqliteHome: undefined, useStateDb: true, readOnly } as const;
+  const store = { kind: 'local', home, sqliteHome, useStateDb: true, readOnly } as const;
   return await openThreadkeeper({ ...store, indexUse }, warn);
 }
 
 /** Opens a PostgreSQL database. Nothing is asked of it before the first call. Close the result when you are done. */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<Threadkeeper> {
-  const { url, schema = 'threadkeeper', readOnly = false, warn = () => {} } = options;
-  return await openThreadkeeper({ kind: 'postgres', url, schema, leaseMs: 30_000, readOnly }, warn);
+  const { warn = () => {}, readOnly = false, ...named } = options;
+  return await openThreadkeeper({ ...POSTGRES_DEFAULTS, ...named, kind: 'postgres', readOnly }, warn);
 }
+
+const absolute = (directory: string) => path.resolve(withHome(directory));

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readOnlyGraph } from '../store/read-only-graph.js';
 import { readOnlyServer, serialized } from '../store/serialized.js';
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { SqliteAgentGraph } from '../stores/local/agent-graph.js';
@@ -78,7 +79,7 @@ export async function openLocal(options: OpenLocalOptions, warn: Warn): Promise<
   return {
     manager,
     store,
-    graph,
+    graph: readOnly ? readOnlyGraph(graph) : graph,
     importer: new LocalImporter({ library, stateDb, store, graph }),
     repair: async () => {
       if (readOnly) throw readOnlyServer();

@@ -1,3 +1,4 @@
+import { readOnlyGraph } from '../store/read-only-graph.js';
 import { serialized } from '../store/serialized.js';
 import type { ThreadImporter } from '../store/thread-importer.js';
 import { PostgresAgentGraph } from '../stores/postgres/agent-graph.js';
@@ -34,7 +35,7 @@ export function openPostgres(
   return {
     manager,
     store,
-    graph,
+    graph: readOnly ? readOnlyGraph(graph) : graph,
     importer: new PostgresImporter(db, graph),
     isUntouched: () => isUntouched(raw),
     // A write here is whole or was never there.

@@ -17,10 +17,13 @@ export interface PostgresStoreOptions {
   readonly url: string;
   /** The schema of the tables in that database. */
   readonly schema: string;
-  /** After the end of a server, others may not write the threads it had loaded for this time, milliseconds. */
+  /** How long the threads that a server had loaded stay locked after it has died, milliseconds. */
   readonly leaseMs: number;
   readonly readOnly: boolean;
 }
+
+/** What a PostgreSQL is opened with where nothing else is said. */
+export const POSTGRES_DEFAULTS = { schema: 'threadkeeper', leaseMs: 30_000 } as const;
 
 /** Which store serves. */
 export type StoreOptions = LocalStoreOptions | PostgresStoreOptions;

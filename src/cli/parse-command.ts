@@ -1,6 +1,11 @@
 import path from 'node:path';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import type { LocalStoreOptions, PostgresStoreOptions, StoreOptions } from '../app/store-options.js';
+import {
+  type LocalStoreOptions,
+  POSTGRES_DEFAULTS,
+  type PostgresStoreOptions,
+  type StoreOptions,
+} from '../app/store-options.js';
 import { cutText } from '../protocol/cut-text.js';
 import { withHome } from '../protocol/home-path.js';
 import { COMMANDS, type CommandName, FLAG_LIST, type FlagName } from './flags.js';
@@ -80,11 +85,17 @@ export function parseCommand(args: readonly string[], env: NodeJS.ProcessEnv): C
   }
 }
 
-/** `npm start --read-only` would serve every tool: npm takes the flag, and only tells its scripts. */
+/** Flags that npm has too: a person may have set them for npm. */
+const NPM_FLAGS: ReadonlySet<FlagName> = new Set(['json', 'help', 'version']);
+
+/**
+ * A flag that npm took: `npm start --read-only` would serve every tool, and `npm start export --dry-run` would write.
+ * npm passes such a flag to its scripts in the environment alone, and a `--no-x` as an `x` without a value.
+ */
 function flagThatNpmKept(env: NodeJS.ProcessEnv): FlagName | undefined {
   if (env['npm_lifecycle_event'] === undefined) return undefined;
-  const safetyFlags = ['read-only', 'home', 'sqlite-home', 'store', 'schema'] as const;
-  return safetyFlags.find((flag) => env[`npm_config_${flag.replaceAll('-', '_')}`] !== undefined);
+  const variable = (flag: FlagName) => `npm_config_${flag.replace(/^no-/, '').replaceAll('-', '_')}`;
+  return FLAG_LIST.find(([flag]) => !NPM_FLAGS.has(flag) && env[variable(flag)] !== undefined)?.[0];
 }
 
 /** The flags of a command as `parseArgs` takes them. */
@@ -190,11 +201,11 @@ function copyOptions(values: Values, home: LocalStoreOptions, env: NodeJS.Proces
 }
 
 function postgresOptions(values: Values, url: string): PostgresStoreOptions {
-  const leaseMs = 1000 * atLeastOne(values, 'lease', 30);
+  const leaseMs = 1000 * atLeastOne(values, 'lease', POSTGRES_DEFAULTS.leaseMs / 1000);
   return {
     kind: 'postgres',
     url,
-    schema: text(values, 'schema') ?? 'threadkeeper',
+    schema: text(values, 'schema') ?? POSTGRES_DEFAULTS.schema,
     leaseMs,
     readOnly: values['read-only'] === true,
   };

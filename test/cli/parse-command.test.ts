@@ -14,13 +14,20 @@ describe('parseCommand', () => {
     expect(kindOf(['--home', '/x'], { THREADKEEPER_STORE: url })).toBe('local');
   });
 
-  it('refuses to serve when npm kept a flag that narrows what is served', () => {
+  it('refuses to run when npm kept a flag', () => {
     const env = { npm_lifecycle_event: 'start', npm_config_read_only: 'true' };
     expect(parseCommand([], env)).toMatchObject({
       kind: 'usageError',
       message: expect.stringContaining('-- --read-only'),
     });
-    expect(parseCommand(['--read-only'], { npm_lifecycle_event: 'start' }).kind).toBe('serve');
+    const kept = { npm_config_dry_run: 'true', npm_config_state_db: '', npm_config_home: '/x', npm_config_limit: '5' };
+    for (const [name, value] of Object.entries(kept)) {
+      expect([name, parseCommand([], { npm_lifecycle_event: 'start', [name]: value }).kind]).toEqual([
+        name,
+        'usageError',
+      ]);
+    }
+    expect(parseCommand(['--read-only'], { npm_lifecycle_event: 'start', npm_config_json: 'true' }).kind).toBe('serve');
   });
 
   it('refuses a list of no threads, and flags that mean nothing for the store', () => {
